@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * env.h - environment variables users and parts of c4 agree on, written once.
+ * Columns: constant suffix, variable, what it means (shown by --help pages).
+ */
+#ifndef C4_ENV_H
+#define C4_ENV_H
+
+#define C4_ENV_LIST(X)                                                                             \
+	X(JOB, "C4_JOB", "job id shared by all ranks (default: the scheduler's or launcher's)")    \
+	X(NODE, "C4_NODE", "node name of this process (default: host name)")                       \
+	X(RUNTIME_DIR, "C4_RUNTIME_DIR", "where segments live (default: /dev/shm/c4-UID)")         \
+	X(COLLECTOR, "C4_COLLECTOR", "HOST:PORT of the collector")                                 \
+	X(HOOK, "C4_HOOK", "0: hooks stay inert")                                                  \
+	X(LOG, "C4_LOG", "error, warn, info or debug")
+
+#define C4_ENV_DEF(sym, var, help) static const char C4_ENV_##sym[] __attribute__((unused)) = var;
+C4_ENV_LIST(C4_ENV_DEF)
+#undef C4_ENV_DEF
+
+#endif
