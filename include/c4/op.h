@@ -96,4 +96,10 @@ const struct c4_op_info *c4_op_info(unsigned int kind);
 /* Bytes that cross the busiest link for one op of n ranks, as nccl-tests counts. */
 double c4_op_bus_bytes(unsigned int kind, double bytes, unsigned int n);
 
+/*
+ * What all members of one operation must agree on, as a number: kind, bytes where uniform, root
+ * where rooted. Sums of it over a range of operations are compared between ranks.
+ */
+uint64_t c4_op_signature(uint64_t opno, unsigned int kind, uint64_t bytes, int root);
+
 #endif

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# c4: non-recursive. `make help` lists the targets.
+#
+# Rooms and what they may include are in ARCHITECTURE.md; tests/check/layers.sh proves it.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= gcc
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+
+# SANITIZE=address,undefined or thread: same sources, own directory
+SANITIZE ?=
+comma    := ,
+B        := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+
+OPT      ?= -O2
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	    -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -I$(B)/gen
+CFLAGS   += -std=gnu11 $(OPT) -g -fPIC -fno-omit-frame-pointer $(WARN) -ffile-prefix-map=$(CURDIR)=.
+LDFLAGS  += -Wl,--as-needed
+ifneq ($(SANITIZE),)
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+LDFLAGS  += -fsanitize=$(SANITIZE)
+endif
+
+GOALS := $(or $(MAKECMDGOALS),all)
+ifneq ($(filter-out help deps deps-check clean format,$(GOALS)),)
+NEED_PKGS := libuv libmicrohttpd libcurl jansson libprotobuf-c sqlite3
+PKG_CFLAGS := $(shell pkg-config --cflags $(NEED_PKGS) 2>/dev/null)
+UV      := $(shell pkg-config --libs libuv 2>/dev/null)
+MHD     := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
+CURL    := $(shell pkg-config --libs libcurl 2>/dev/null)
+JANSSON := $(shell pkg-config --libs jansson 2>/dev/null)
+PROTOC  := $(shell pkg-config --libs libprotobuf-c 2>/dev/null)
+SQLITE  := $(shell pkg-config --libs sqlite3 2>/dev/null)
+MPI_CFLAGS := $(shell pkg-config --cflags ompi-c 2>/dev/null)
+endif
+CPPFLAGS += $(PKG_CFLAGS)
+
+# ---- rooms -----------------------------------------------------------------------------------
+src = $(sort $(wildcard $(addsuffix /*.c,$(1))))
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+BASE      := $(call obj,$(call src,common/base))
+DS        := $(call obj,$(call src,common/ds))
+PROTO     := $(B)/obj/gen/c4.pb-c.o
+COMMON    := $(call obj,$(call src,common)) $(PROTO)
+HOOK      := $(call obj,$(call src,agent/hook))
+MPI       := $(call obj,$(call src,agent/mpi)) $(B)/obj/gen/mpi_wrap.o
+DAEMON    := $(filter-out %/main.o,$(call obj,$(call src,agent/daemon)))
+RUN       := $(filter-out %/main.o,$(call obj,$(call src,agent/run)))
+DIAG      := $(call obj,$(call src,collector/diag))
+COLLECTOR := $(filter-out %/main.o,$(call obj,$(call src,collector)))
+CTL       := $(filter-out %/main.o,$(call obj,$(call src,collector/ctl)))
+
+FLOOR := $(B)/ar/libcommon.a $(B)/ar/libds.a $(B)/ar/libbase.a
+BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl)
+LIB   := $(B)/lib/libc4mpi.so
+
+.PHONY: all
+all: $(BIN) $(LIB)
+
+$(B)/ar/libbase.a: $(BASE)
+$(B)/ar/libds.a: $(DS)
+$(B)/ar/libcommon.a: $(COMMON)
+$(B)/ar/libhook.a: $(HOOK)
+$(B)/ar/libdaemon.a: $(DAEMON)
+$(B)/ar/librun.a: $(RUN)
+$(B)/ar/libdiag.a: $(DIAG)
+$(B)/ar/libcollector.a: $(COLLECTOR)
+$(B)/ar/libctl.a: $(CTL)
+
+$(B)/ar/%.a:
+	@mkdir -p $(@D)
+	@echo "  AR      $@"
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+
+$(B)/bin/c4agent: $(B)/obj/agent/daemon/main.o $(B)/ar/libdaemon.a $(FLOOR)
+$(B)/bin/c4agent: LIBS := $(UV) $(CURL) $(PROTOC) -lpthread -lm
+$(B)/bin/c4run: $(B)/obj/agent/run/main.o $(B)/ar/librun.a $(FLOOR)
+$(B)/bin/c4run: LIBS := $(UV) $(CURL) $(JANSSON) -lpthread -lm
+$(B)/bin/c4collector: $(B)/obj/collector/main.o $(B)/ar/libcollector.a $(B)/ar/libdiag.a $(FLOOR)
+$(B)/bin/c4collector: LIBS := $(UV) $(MHD) $(JANSSON) $(SQLITE) $(PROTOC) -lpthread -lm
+$(B)/bin/c4ctl: $(B)/obj/collector/ctl/main.o $(B)/ar/libctl.a $(FLOOR)
+$(B)/bin/c4ctl: LIBS := $(CURL) $(JANSSON) -lm
+
+$(B)/bin/%:
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+# A hook lives in other people's processes: only its table of calls is visible, nothing unresolved
+# but libc, never unloaded (threads may be inside it).
+$(B)/lib/libc4mpi.so: $(MPI) $(HOOK) $(BASE) agent/mpi/export.map
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete,-z,now -Wl,--version-script=agent/mpi/export.map \
+		-o $@ $(filter %.o,$^)
+
+$(B)/obj/agent/hook/%.o $(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: \
+	CFLAGS += -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector
+$(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: CPPFLAGS += $(MPI_CFLAGS)
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/gen/%.o: $(B)/gen/%.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- generated sources -----------------------------------------------------------------------
+$(B)/gen/c4.pb-c.c: include/c4/c4.proto
+	@mkdir -p $(@D)
+	@echo "  PROTOC  $<"
+	$(Q)protoc-c --c_out=$(@D) -I include/c4 $<
+$(B)/gen/c4.pb-c.h: $(B)/gen/c4.pb-c.c
+
+$(B)/gen/mpi_wrap.c: agent/mpi/calls.tbl agent/mpi/wrap.awk
+	@mkdir -p $(@D)
+	@echo "  GEN     $@"
+	$(Q)awk -f agent/mpi/wrap.awk agent/mpi/calls.tbl > $@.tmp && mv $@.tmp $@
+
+$(call obj,$(call src,common agent/daemon collector tests/unit tests/bench)): | $(B)/gen/c4.pb-c.h
+
+# ---- tests, checks, benchmarks, demo ---------------------------------------------------------
+include tests/tests.mk
+
+# ---- install ---------------------------------------------------------------------------------
+.PHONY: install uninstall
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/c4 $(DESTDIR)$(PREFIX)/include/c4
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/c4
+	install -m 644 include/c4/*.h include/c4/*.proto $(DESTDIR)$(PREFIX)/include/c4
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(BIN)))
+	rm -rf $(DESTDIR)$(PREFIX)/lib/c4 $(DESTDIR)$(PREFIX)/include/c4
+
+# ---- housekeeping ----------------------------------------------------------------------------
+.PHONY: deps deps-check format clean help
+deps:
+	@tests/check/deps.sh install
+
+FORMATTED := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	clang-format -i $(FORMATTED)
+
+clean:
+	rm -rf build
+
+help:
+	@echo "make              build into build/bin and build/lib"
+	@echo "make demo         install what is missing, build, watch a real training with two faults"
+	@echo "make check        install what the tests need, build, run all tests"
+	@echo "make bench        measure the budgets (table and JSON lines)"
+	@echo "make deps         install build and test packages through apt"
+	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make format       clang-format all sources in place"
+	@echo "make clean        remove build/"
+	@echo "Variables: V=1 shows commands; SANITIZE=address,undefined|thread; OPT=-O0"
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

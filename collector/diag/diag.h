@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * diag.h - from joined tables to verdicts. Pure: no clock, socket, store, log or global; the same
+ * input gives the same verdicts, so any of them can be replayed from a bundle.
+ *
+ * The collector fills a struct c4_diag_job (what every rank says now, and windows of finished
+ * operations joined per communicator), calls the judges, and feeds their verdicts to the incident
+ * life cycle (collector/incident.h). State that a verdict needs over time (learned pauses) is in
+ * struct c4_diag_memory, owned by the caller, changed only by c4_diag_learn().
+ *
+ * All times are nanoseconds. Ages count from the moment the rank's agent looked, corrected by the
+ * caller to "now". Ranks are world ranks unless called member (index into c4_diag_comm.members).
+ */
+#ifndef C4_COLLECTOR_DIAG_DIAG_H
+#define C4_COLLECTOR_DIAG_DIAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "c4/incident.h"
+#include "c4/op.h"
+
+/* ---- input ---------------------------------------------------------------------------------- */
+
+enum c4_diag_run { /* what the operating system says of a process */
+	C4_RUN_UNKNOWN,
+	C4_RUN_RUNNING,
+	C4_RUN_SLEEPING,
+	C4_RUN_DISK,
+	C4_RUN_STOPPED,
+	C4_RUN_TRACED,
+	C4_RUN_GONE, /* or zombie */
+};
+
+#define C4_DIAG_PEERS 8
+
+/* The call a rank's thread is blocked in, if any. */
+struct c4_diag_call {
+	uint32_t kind; /* enum c4_op; NONE: outside */
+	uint32_t comm; /* index into c4_diag_job.comms, C4_DIAG_NONE if none */
+	uint64_t opno; /* collectives */
+	uint64_t for_ns;
+	bool polling;
+	uint32_t npeers; /* point to point: who it waits for; may exceed C4_DIAG_PEERS */
+	int32_t peers[C4_DIAG_PEERS];
+};
+#define C4_DIAG_NONE 0xffffffffu
+
+struct c4_diag_rank {
+	bool seen;      /* some agent reported it */
+	bool silent;    /* its agent has not posted for several intervals: what we know is old */
+	enum c4_diag_run run;
+	bool finalized; /* reached MPI_Finalize's end: may go */
+	bool finalizing;
+	bool aborted;   /* called MPI_Abort itself */
+	int32_t abort_code;
+	bool status_known;
+	int32_t wait_status; /* as from wait(2) */
+	uint64_t gone_for_ns; /* valid if GONE */
+	const char *node;
+	double cpu;           /* cores in use over the last samples */
+	uint64_t io_bytes;    /* moved since the previous sample */
+	uint64_t outside_ns;  /* main thread outside the library; 0 inside */
+	uint64_t idle_for_ns; /* how long it has shown neither CPU time nor I/O, 0 if active now */
+	struct c4_diag_call call; /* of the thread that has been inside longest */
+};
+
+/* A member's progress and its part of the last complete window. */
+struct c4_diag_member {
+	bool known; /* reported this communicator */
+	uint64_t entered, finished;
+	uint32_t kind; /* of the operation it is in or was in last */
+	uint32_t dtype, redop;
+	uint64_t bytes;
+	int32_t root;
+	uint64_t inside_ns; /* since it entered, 0 if outside */
+};
+
+/* Sums over one window [first, first+count) of operations, one per member. */
+struct c4_diag_part {
+	bool present;
+	uint32_t sync_count;
+	uint64_t sync_sum_ns, sync_min_ns, sync_max_ns;
+	uint32_t span_count;
+	uint64_t span_sum_ns, span_max_ns;
+	uint64_t own_sum_ns, own_max_ns;
+	uint64_t elsewhere_sum_ns;
+	uint64_t signature;
+	uint32_t missing;
+};
+
+struct c4_diag_window {
+	uint64_t first;
+	uint32_t count;
+	uint64_t serial; /* grows by one per window of this communicator */
+	struct c4_diag_part *parts; /* one per member */
+};
+
+#define C4_DIAG_WINDOWS 8
+
+struct c4_diag_comm {
+	uint64_t id;
+	const char *name;
+	uint32_t size;
+	const int32_t *members; /* world ranks; NULL: not known, not judged */
+	bool judged;            /* false: foreign or truncated */
+	struct c4_diag_member *state;
+	uint32_t nwindows; /* complete ones, newest last, at most C4_DIAG_WINDOWS */
+	struct c4_diag_window windows[C4_DIAG_WINDOWS];
+};
+
+struct c4_diag_job {
+	const char *job;
+	uint64_t now_ns; /* caller's monotonic time, only for differences */
+	uint32_t nranks;
+	struct c4_diag_rank *ranks; /* by world rank */
+	uint32_t ncomms;
+	struct c4_diag_comm *comms;
+	uint64_t slack_ns; /* how stale the input may be (posting interval) */
+};
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+#define C4_DIAG_SUMMARY  256
+#define C4_DIAG_EVIDENCE 6
+
+struct c4_evidence {
+	char metric[32];
+	double value;
+	double peers_median; /* NAN: no such thing for this metric */
+	uint32_t blocks;     /* windows that support it, 0: not from windows */
+	char detail[96];     /* words, may be empty */
+};
+
+struct c4_verdict {
+	enum c4_incident_kind kind;
+	uint64_t key;   /* equal for the same fault seen again: kind, communicator and culprits */
+	bool confirmed; /* false: suspect only */
+	double confidence;
+	uint32_t nranks; /* culprits; 0: nobody named */
+	int32_t *ranks;  /* owned by the verdict */
+	const char *node; /* the culprits' node if they share one, points into the input; or NULL */
+	uint32_t nwaiting; /* ranks that wait because of it */
+	uint64_t since_ns; /* how long ago the first operation that shows it began */
+	char summary[C4_DIAG_SUMMARY];
+	uint32_t nevidence;
+	struct c4_evidence evidence[C4_DIAG_EVIDENCE];
+};
+
+struct c4_verdicts {
+	uint32_t n, cap;
+	struct c4_verdict *v;
+};
+
+/* ---- memory over time ----------------------------------------------------------------------- */
+
+struct c4_diag_memory; /* learned pauses, slow windows' persistence, warm-up */
+
+struct c4_diag_memory *c4_diag_memory_new(void); /* NULL: out of memory */
+void c4_diag_memory_free(struct c4_diag_memory *m);
+
+/* ---- judging -------------------------------------------------------------------------------- */
+
+/*
+ * Judges the job: appends verdicts (crash, hang-rank, hang-comm, mismatch, deadlock, slow-rank,
+ * slow-node, slow-job, data-gap) and updates what the memory learns from this look (it must be
+ * called with every tick, in order). 0 or -ENOMEM, with *out then as it was.
+ */
+int c4_diagnose(const struct c4_diag_job *job, struct c4_diag_memory *memory,
+		struct c4_verdicts *out);
+
+void c4_verdicts_release(struct c4_verdicts *v);
+
+#endif

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "common/base/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "c4/env.h"
+#include "common/base/clock.h"
+
+int c4_runtime_dir(char *buf, size_t n)
+{
+	const char *env = getenv(C4_ENV_RUNTIME_DIR);
+	int len;
+
+	if (env && *env)
+		len = snprintf(buf, n, "%s", env);
+	else
+		len = snprintf(buf, n, "/dev/shm/c4-%u", (unsigned int)getuid());
+	return len < 0 || (size_t)len >= n ? -ENAMETOOLONG : 0;
+}
+
+int c4_runtime_dir_make(const char *dir)
+{
+	struct stat st;
+
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return -errno;
+	if (lstat(dir, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	/* /dev/shm is everybody's: a directory someone else prepared could feed or fake segments */
+	if (st.st_uid != getuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return -EPERM;
+	return 0;
+}
+
+uint64_t c4_proc_start_jiffies(uint32_t pid)
+{
+	char path[32], buf[1024], *p;
+	unsigned long long start = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%u/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, buf, sizeof buf - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	buf[n] = '\0';
+	p = strrchr(buf, ')'); /* the name in parentheses may hold anything */
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (!p || sscanf(p, "%llu", &start) != 1)
+		return 0;
+	return start;
+}
+
+static uint32_t align_up(uint32_t x, uint32_t a)
+{
+	return (x + a - 1) / a * a;
+}
+
+/* Fills in the table of contents; returns the total size. */
+static size_t layout(struct c4_seg_header *h)
+{
+	h->version = C4_SEG_VERSION;
+	h->header_bytes = sizeof *h;
+	h->thread_off = align_up(sizeof *h, 4096);
+	h->thread_cap = C4_SEG_THREADS;
+	h->thread_bytes = sizeof(struct c4_seg_thread);
+	h->comm_off = align_up(h->thread_off + h->thread_cap * h->thread_bytes, 4096);
+	h->comm_cap = C4_SEG_COMMS;
+	h->comm_bytes = sizeof(struct c4_seg_comm);
+	h->run_off = align_up(h->comm_off + h->comm_cap * h->comm_bytes, 4096);
+	h->run_cap = C4_SEG_RUNS;
+	h->run_bytes = sizeof(struct c4_seg_run);
+	h->ring_off = align_up(h->run_off + h->run_cap * h->run_bytes, 4096);
+	h->ring_cap = C4_SEG_EVENTS;
+	h->event_bytes = sizeof(struct c4_event);
+	h->total_bytes = (uint64_t)h->ring_off + (uint64_t)h->ring_cap * h->event_bytes;
+	return h->total_bytes;
+}
+
+static void bind_tables(struct c4_seg *s)
+{
+	char *base = s->base;
+
+	s->hdr = s->base;
+	s->threads = (void *)(base + s->hdr->thread_off);
+	s->comms = (void *)(base + s->hdr->comm_off);
+	s->runs = (void *)(base + s->hdr->run_off);
+	s->ring = (void *)(base + s->hdr->ring_off);
+}
+
+int c4_seg_create(struct c4_seg *s, const char *dir)
+{
+	struct c4_seg_header toc = {0};
+	struct c4_seg made = {0};
+	uint32_t pid = (uint32_t)getpid();
+	int fd, rc;
+
+	toc.pid = pid;
+	toc.start_jiffies = c4_proc_start_jiffies(pid);
+	toc.clock = c4_clock_source();
+	toc.ticks0 = c4_ticks(toc.clock);
+	toc.mono0_ns = c4_mono_ns();
+	toc.world_rank = -1;
+	made.bytes = layout(&toc);
+	rc = snprintf(made.path, sizeof made.path, "%s/%u-%llu" C4_SEG_SUFFIX, dir, pid,
+		      (unsigned long long)toc.start_jiffies);
+	if (rc < 0 || (size_t)rc >= sizeof made.path)
+		return -ENAMETOOLONG;
+	fd = open(made.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	rc = -posix_fallocate(fd, 0, (off_t)made.bytes);
+	if (rc)
+		goto unlink_file;
+	made.base = mmap(NULL, made.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (made.base == MAP_FAILED) {
+		rc = -errno;
+		goto unlink_file;
+	}
+	close(fd);
+	memcpy(made.base, &toc, sizeof toc);
+	bind_tables(&made);
+	*s = made;
+	return 0;
+
+unlink_file:
+	unlink(made.path);
+	close(fd);
+	return rc;
+}
+
+void c4_seg_publish(struct c4_seg *s)
+{
+	__atomic_store_n(&s->hdr->magic, C4_SEG_MAGIC, __ATOMIC_RELEASE);
+}
+
+void c4_seg_close(struct c4_seg *s)
+{
+	if (s->base)
+		munmap(s->base, s->bytes);
+	s->base = NULL;
+	s->hdr = NULL;
+}
+
+void c4_seg_unlink(const struct c4_seg *s)
+{
+	unlink(s->path);
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "common/base/segread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ATTEMPTS 4
+
+static int read_at(int fd, void *buf, size_t n, uint64_t off)
+{
+	ssize_t got = pread(fd, buf, n, (off_t)off);
+
+	return got == (ssize_t)n ? 0 : -EBADMSG;
+}
+
+/* A table must have our record size, lie behind the header and inside the file. */
+static int table_fits(const struct c4_seg_header *h, uint64_t off, uint64_t cap, uint64_t bytes,
+		      size_t want_bytes, uint64_t file_bytes)
+{
+	return bytes == want_bytes && cap > 0 && cap <= (1u << 24) && off >= h->header_bytes &&
+	       off % 64 == 0 && off + cap * bytes <= file_bytes;
+}
+
+static int toc_valid(const struct c4_seg_header *h, uint64_t file_bytes)
+{
+	return h->header_bytes == sizeof *h && h->total_bytes <= file_bytes &&
+	       h->clock <= C4_CLOCK_CNTVCT && h->phase <= C4_PHASE_ABORTED &&
+	       (h->ring_cap & (h->ring_cap - 1)) == 0 &&
+	       table_fits(h, h->thread_off, h->thread_cap, h->thread_bytes,
+			  sizeof(struct c4_seg_thread), file_bytes) &&
+	       table_fits(h, h->comm_off, h->comm_cap, h->comm_bytes, sizeof(struct c4_seg_comm),
+			  file_bytes) &&
+	       table_fits(h, h->run_off, h->run_cap, h->run_bytes, sizeof(struct c4_seg_run),
+			  file_bytes) &&
+	       table_fits(h, h->ring_off, h->ring_cap, h->event_bytes, sizeof(struct c4_event),
+			  file_bytes);
+}
+
+static void terminate_strings(struct c4_seg_header *h)
+{
+	h->job[sizeof h->job - 1] = '\0';
+	h->node[sizeof h->node - 1] = '\0';
+	h->host[sizeof h->host - 1] = '\0';
+	h->program[sizeof h->program - 1] = '\0';
+	h->hook[sizeof h->hook - 1] = '\0';
+	h->library[sizeof h->library - 1] = '\0';
+}
+
+static int validate(struct c4_seg_reader *r)
+{
+	struct stat st;
+
+	if (fstat(r->fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof r->toc)
+		return -EBADMSG;
+	if (read_at(r->fd, &r->toc, sizeof r->toc, 0))
+		return -EBADMSG;
+	if (r->toc.magic == 0)
+		return -EAGAIN;
+	if (r->toc.magic != C4_SEG_MAGIC)
+		return -EBADMSG;
+	if (r->toc.version != C4_SEG_VERSION)
+		return -EPROTO;
+	if (!toc_valid(&r->toc, (uint64_t)st.st_size))
+		return -EBADMSG;
+	terminate_strings(&r->toc);
+	return 0;
+}
+
+int c4_seg_reader_open(struct c4_seg_reader *r, const char *path)
+{
+	int rc;
+
+	memset(r, 0, sizeof *r);
+	r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (r->fd < 0)
+		return -errno;
+	rc = validate(r);
+	if (rc)
+		c4_seg_reader_close(r);
+	return rc;
+}
+
+void c4_seg_reader_close(struct c4_seg_reader *r)
+{
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+}
+
+int c4_seg_reader_refresh(struct c4_seg_reader *r)
+{
+	struct c4_seg_header now;
+
+	if (read_at(r->fd, &now, sizeof now, 0) || now.magic != C4_SEG_MAGIC ||
+	    now.phase > C4_PHASE_ABORTED)
+		return -EBADMSG;
+	r->toc.phase = now.phase;
+	r->toc.abort_code = now.abort_code;
+	r->toc.head = now.head;
+	memcpy(r->toc.lost, now.lost, sizeof now.lost);
+	return 0;
+}
+
+/* Reads until two copies in a row agree. */
+static int read_stable(int fd, void *out, void *scratch, size_t n, uint64_t off)
+{
+	if (read_at(fd, out, n, off))
+		return -EBADMSG;
+	for (int i = 0; i < ATTEMPTS; i++) {
+		if (read_at(fd, scratch, n, off))
+			return -EBADMSG;
+		if (!memcmp(out, scratch, n))
+			return 0;
+		memcpy(out, scratch, n);
+	}
+	return -EAGAIN;
+}
+
+int c4_seg_read_thread(struct c4_seg_reader *r, uint32_t i, struct c4_seg_thread *out)
+{
+	struct c4_seg_thread copy, again;
+	int rc;
+
+	if (i >= r->toc.thread_cap)
+		return -EINVAL;
+	rc = read_stable(r->fd, &copy, &again, sizeof copy,
+			 r->toc.thread_off + (uint64_t)i * sizeof copy);
+	if (!rc)
+		*out = copy;
+	return rc;
+}
+
+int c4_seg_read_comm(struct c4_seg_reader *r, uint32_t i, struct c4_seg_comm *out)
+{
+	struct c4_seg_comm copy, again;
+	int rc;
+
+	if (i >= r->toc.comm_cap)
+		return -EINVAL;
+	rc = read_stable(r->fd, &copy, &again, sizeof copy,
+			 r->toc.comm_off + (uint64_t)i * sizeof copy);
+	if (rc)
+		return rc;
+	if ((copy.gen & 1) || copy.state == C4_COMM_FREE || copy.state > C4_COMM_DEAD)
+		return -EAGAIN;
+	if (copy.finished > copy.entered || copy.size == 0 || copy.my_rank < 0 ||
+	    (uint32_t)copy.my_rank >= copy.size)
+		return -EBADMSG;
+	copy.name[sizeof copy.name - 1] = '\0';
+	*out = copy;
+	return 0;
+}
+
+int c4_seg_read_runs(struct c4_seg_reader *r, const struct c4_seg_comm *c, struct c4_seg_run *runs,
+		     size_t cap)
+{
+	if (c->run_first > r->toc.run_cap || c->run_count > r->toc.run_cap - c->run_first)
+		return -EBADMSG;
+	if (c->run_count > cap)
+		return -E2BIG;
+	if (read_at(r->fd, runs, c->run_count * sizeof *runs,
+		    r->toc.run_off + (uint64_t)c->run_first * sizeof *runs))
+		return -EBADMSG;
+	return (int)c->run_count;
+}
+
+static int read_head(struct c4_seg_reader *r, uint64_t *head)
+{
+	return read_at(r->fd, head, sizeof *head, offsetof(struct c4_seg_header, head));
+}
+
+/* Skips what the writer has certainly overwritten, or is about to. */
+static void skip_overrun(struct c4_seg_reader *r, uint64_t head)
+{
+	uint64_t oldest = head > r->toc.ring_cap ? head - r->toc.ring_cap : 0;
+
+	if (r->next < oldest) {
+		r->lost += oldest - r->next;
+		r->next = oldest;
+	}
+}
+
+/* Longest stretch from r->next that lies in one piece of the ring. */
+static size_t stretch(const struct c4_seg_reader *r, uint64_t head, size_t cap)
+{
+	uint64_t at = r->next & (r->toc.ring_cap - 1);
+	uint64_t n = head - r->next;
+
+	if (n > r->toc.ring_cap - at)
+		n = r->toc.ring_cap - at;
+	return n < cap ? (size_t)n : cap;
+}
+
+/*
+ * Keeps the records of out[0…n) whose stamp is the expected one. A zero or older stamp: the writer
+ * is still at it, stop there; a newer one: overwritten, lost. The writer may have been preempted in
+ * between for long, so the caller simply comes again.
+ */
+static long keep_valid(struct c4_seg_reader *r, struct c4_event *out, size_t n, uint64_t oldest)
+{
+	long kept = 0;
+
+	for (size_t i = 0; i < n; i++, r->next++) {
+		uint64_t want = r->next + 1;
+
+		if (r->next < oldest || out[i].stamp > want) {
+			r->lost++;
+			continue;
+		}
+		if (out[i].stamp != want && r->owner_gone) {
+			r->lost++;
+			continue;
+		}
+		if (out[i].stamp != want)
+			break;
+		out[kept++] = out[i];
+	}
+	return kept;
+}
+
+long c4_seg_read_events(struct c4_seg_reader *r, struct c4_event *out, size_t cap)
+{
+	uint64_t head, after;
+	size_t n;
+
+	if (read_head(r, &head))
+		return -EBADMSG;
+	if (head < r->next) /* heads never go back: not our segment any more */
+		return -EBADMSG;
+	skip_overrun(r, head);
+	n = stretch(r, head, cap);
+	if (!n)
+		return 0;
+	if (read_at(r->fd, out, n * sizeof *out,
+		    r->toc.ring_off + (r->next & (r->toc.ring_cap - 1)) * sizeof *out))
+		return -EBADMSG;
+	/* what the writer reached meanwhile may be torn, whatever its stamp said when copied */
+	if (read_head(r, &after))
+		return -EBADMSG;
+	return keep_valid(r, out, n, after > r->toc.ring_cap ? after - r->toc.ring_cap : 0);
+}
