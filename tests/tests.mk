@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Tests, checks, benchmarks and the demo; included by the top Makefile.
+#
+#   tests/unit/test_NOUN.c   cmocka, one program per module, also under ASan+UBSan (ring: TSan)
+#   tests/fuzz/fuzz_NOUN.c   libFuzzer, one per decoder; make check runs a short fixed budget
+#   tests/e2e/test_*.py      pytest with real mpirun
+#   tests/workloads/*.c      MPI programs the tests and the demo watch
+#   tests/check/*.sh         what the build must prove about itself
+#   tests/bench/*            budgets of the design
+
+ARCHIVES := $(addprefix $(B)/ar/,libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
+	      libcommon.a libds.a libbase.a)
+ALL_LIBS  = $(UV) $(MHD) $(CURL) $(JANSSON) $(PROTOC) $(SQLITE) -lpthread -lm
+
+UNIT_SRC := $(call src,tests/unit)
+UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+
+$(UNIT): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS) -lcmocka
+
+BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out tests/bench/mpi_%,$(call src,tests/bench)))
+$(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS)
+
+# Workloads are plain MPI programs: no c4 header, no sanitizer, as a user would build them.
+WORK := $(patsubst tests/workloads/%.c,$(B)/workloads/%,$(call src,tests/workloads)) \
+	$(patsubst tests/workloads/%.f90,$(B)/workloads/%,$(sort $(wildcard tests/workloads/*.f90)))
+$(B)/workloads/%: tests/workloads/%.c
+	@mkdir -p $(@D)
+	@echo "  MPICC   $<"
+	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
+$(B)/workloads/%: tests/workloads/%.f90
+	@mkdir -p $(@D)
+	@echo "  MPIF90  $<"
+	$(Q)mpif90 -O2 -g -Wall -o $@ $<
+MPI_BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/mpi_*.c))
+$(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	@echo "  MPICC   $<"
+	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
+
+.PHONY: unit unit-bin workloads bench-bin check check-fast bench demo lint
+unit-bin: $(UNIT)
+workloads: $(WORK)
+bench-bin: $(BENCH) $(MPI_BENCH)
+check:
+	@tests/check/deps.sh install check
+	@+tests/check/run.sh
+check-fast: all unit-bin workloads
+	@+tests/check/run.sh fast
+lint: all
+	@tests/check/layers.sh && tests/check/imports.sh $(LIB)
+bench: all bench-bin workloads
+	@tests/bench/run.py
+demo:
+	@tests/check/deps.sh install
+	@+$(MAKE) --no-print-directory all workloads
+	@tests/demo.sh
