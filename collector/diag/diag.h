@@ -60,6 +60,8 @@ struct c4_diag_rank {
 	uint64_t gone_for_ns; /* valid if GONE */
 	const char *node;
 	double cpu;           /* cores in use over the last samples */
+	double runqueue;      /* share of time its main thread was ready but had no core */
+	double p2p_share;     /* share of its life spent in point-to-point calls */
 	uint64_t io_bytes;    /* moved since the previous sample */
 	uint64_t outside_ns;  /* main thread outside the library; 0 inside */
 	uint64_t idle_for_ns; /* how long it has shown neither CPU time nor I/O, 0 if active now */
@@ -93,7 +95,7 @@ struct c4_diag_part {
 struct c4_diag_window {
 	uint64_t first;
 	uint32_t count;
-	uint64_t serial; /* grows by one per window of this communicator */
+	uint64_t serial; /* grows by one per window of this communicator, from 1 */
 	struct c4_diag_part *parts; /* one per member */
 };
 
@@ -118,6 +120,7 @@ struct c4_diag_job {
 	uint32_t ncomms;
 	struct c4_diag_comm *comms;
 	uint64_t slack_ns; /* how stale the input may be (posting interval) */
+	bool ending;       /* the user told the launcher to end it: deaths are no crash */
 };
 
 /* ---- output --------------------------------------------------------------------------------- */
@@ -151,6 +154,7 @@ struct c4_verdict {
 struct c4_verdicts {
 	uint32_t n, cap;
 	struct c4_verdict *v;
+	bool failed; /* out of memory somewhere: the list is incomplete */
 };
 
 /* ---- memory over time ----------------------------------------------------------------------- */
@@ -164,8 +168,8 @@ void c4_diag_memory_free(struct c4_diag_memory *m);
 
 /*
  * Judges the job: appends verdicts (crash, hang-rank, hang-comm, mismatch, deadlock, slow-rank,
- * slow-node, slow-job, data-gap) and updates what the memory learns from this look (it must be
- * called with every tick, in order). 0 or -ENOMEM, with *out then as it was.
+ * slow-node, data-gap) and updates what the memory learns from this look (it must be
+ * called with every tick, in order). 0, or -ENOMEM: *out holds what could be said; release it.
  */
 int c4_diagnose(const struct c4_diag_job *job, struct c4_diag_memory *memory,
 		struct c4_verdicts *out);
