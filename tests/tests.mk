@@ -29,7 +29,7 @@ $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
 # Workloads are plain MPI programs: no c4 header, no sanitizer, as a user would build them.
 WORK := $(patsubst tests/workloads/%.c,$(B)/workloads/%,$(call src,tests/workloads)) \
 	$(patsubst tests/workloads/%.f90,$(B)/workloads/%,$(sort $(wildcard tests/workloads/*.f90)))
-$(B)/workloads/%: tests/workloads/%.c
+$(B)/workloads/%: tests/workloads/%.c $(wildcard tests/workloads/*.h)
 	@mkdir -p $(@D)
 	@echo "  MPICC   $<"
 	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
