@@ -125,7 +125,7 @@ $(B)/gen/mpi_wrap.c: agent/mpi/calls.tbl agent/mpi/wrap.awk
 	@echo "  GEN     $@"
 	$(Q)awk -f agent/mpi/wrap.awk agent/mpi/calls.tbl > $@.tmp && mv $@.tmp $@
 
-$(call obj,$(call src,common agent/daemon collector tests/unit tests/bench)): | $(B)/gen/c4.pb-c.h
+$(call obj,$(call src,common agent/daemon collector tests/unit tests/bench tests/fuzz)): | $(B)/gen/c4.pb-c.h
 
 # ---- tests, checks, benchmarks, demo ---------------------------------------------------------
 include tests/tests.mk

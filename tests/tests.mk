@@ -26,6 +26,13 @@ $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS)
 
+# Fuzzers need clang: make CC=clang SANITIZE=address,fuzzer-no-link B=build/fuzz fuzz-bin
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(call src,tests/fuzz))
+$(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS)
+
 # Workloads are plain MPI programs: no c4 header, no sanitizer, as a user would build them.
 WORK := $(patsubst tests/workloads/%.c,$(B)/workloads/%,$(call src,tests/workloads)) \
 	$(patsubst tests/workloads/%.f90,$(B)/workloads/%,$(sort $(wildcard tests/workloads/*.f90)))
@@ -43,20 +50,21 @@ $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 	@echo "  MPICC   $<"
 	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
 
-.PHONY: unit unit-bin workloads bench-bin check check-fast bench demo lint
+.PHONY: unit-bin fuzz-bin workloads bench-bin check check-fast bench demo lint
 unit-bin: $(UNIT)
+fuzz-bin: $(FUZZ)
 workloads: $(WORK)
 bench-bin: $(BENCH) $(MPI_BENCH)
 check:
 	@tests/check/deps.sh install check
-	@+tests/check/run.sh
-check-fast: all unit-bin workloads
-	@+tests/check/run.sh fast
+	@C4_BUILD=$(B) tests/check/run.sh
+check-fast:
+	@C4_BUILD=$(B) tests/check/run.sh fast
 lint: all
 	@tests/check/layers.sh && tests/check/imports.sh $(LIB)
 bench: all bench-bin workloads
-	@tests/bench/run.py
+	@C4_BUILD=$(B) tests/bench/run.py
 demo:
 	@tests/check/deps.sh install
 	@+$(MAKE) --no-print-directory all workloads
-	@tests/demo.sh
+	@C4_BUILD=$(B) tests/demo.sh

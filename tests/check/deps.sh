@@ -70,7 +70,7 @@ for word in "$@"; do
 done
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-	echo "deps.sh: not a Debian system: nothing checked; needed are" $wanted >&2
+	echo "deps.sh: not a Debian system: nothing checked" >&2
 	exit 0
 fi
 
@@ -92,7 +92,7 @@ echo "deps: installing ${missing% }"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # A mirror that is being renewed answers 404 now and then: one more try with fresh lists.
-for try in 1 2; do
+for _ in 1 2; do
 	# shellcheck disable=SC2086
 	if as_root apt-get update -q >"$log" 2>&1 &&
 		as_root env DEBIAN_FRONTEND=noninteractive \

@@ -1,0 +1,230 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# run.sh [fast]: runs every test there is, a line per part, and closes with
+# "N passed, N failed, N skipped". fast leaves out sanitizers, fuzzers and long jobs.
+#
+# C4_BUILD: the build directory (default build). Logs of all parts are kept in its check/.
+set -eu
+LC_ALL=C.UTF-8
+export LC_ALL
+unset MAKEFLAGS MFLAGS MAKELEVEL # the caller's variables are not meant for the builds below
+cd "$(dirname "$0")/../.."
+root=${C4_BUILD:-build}
+case $root in /*) ;; *) root=$PWD/$root ;; esac
+logs=$root/check
+jobs=$(nproc)
+fast=0
+[ "${1:-}" != fast ] || fast=1
+passed=0 failed=0 skipped=0
+FUZZ_SECONDS=${FUZZ_SECONDS:-10}
+
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# ---- counting --------------------------------------------------------------------------------
+
+# A part leaves its counts in $counts and its skips' reasons in $reasons.
+count() {
+	echo "$1 $2 $3" >>"$counts"
+}
+
+skip() {
+	count 0 0 1
+	echo "$1" >>"$reasons"
+}
+
+# one NAME COMMAND…: a test that passes or fails as a whole.
+one() {
+	test=$1
+	shift
+	if "$@"; then
+		count 1 0 0
+	else
+		echo "run.sh: $test: exit status $?"
+		count 0 1 0
+	fi
+}
+
+# part NAME FUNCTION [ARG…]
+part() {
+	name=$1
+	shift
+	log=$logs/$name.log
+	counts=$logs/$name.counts
+	reasons=$logs/$name.skips
+	: >"$counts"
+	: >"$reasons"
+	began=$(date +%s)
+	("$@") >"$log" 2>&1 || count 0 1 0
+	sums=$(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$counts")
+	# shellcheck disable=SC2086 # three numbers
+	set -- $sums
+	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+	mark=ok
+	[ "$2" -eq 0 ] || mark=FAIL
+	printf '%-4s  %-18s %4d s   %d passed, %d failed, %d skipped\n' \
+		"$mark" "$name" $(($(date +%s) - began)) "$1" "$2" "$3"
+	sed 's/^/      skipped: /' "$reasons"
+	if [ "$2" -ne 0 ]; then
+		tail -n 60 "$log" | sed 's/^/      /'
+		echo "      whole log: $log"
+	fi
+}
+
+# ---- parts -----------------------------------------------------------------------------------
+
+build() {
+	timeout 600 make -j"$jobs" "$@"
+}
+
+part_build() {
+	one build build B="$root" all unit-bin workloads
+}
+
+part_layers() {
+	one law timeout 120 tests/check/layers.sh
+	one self-test timeout 300 tests/check/layers.sh --self-test
+}
+
+part_imports() {
+	one imports timeout 60 tests/check/imports.sh "$root/lib/libc4mpi.so"
+	one self-test timeout 60 tests/check/imports.sh --self-test
+}
+
+# unit_run PROGRAM…: each is one cmocka group that speaks TAP.
+unit_run() {
+	for program in "$@"; do
+		echo "== $program"
+		status=0
+		CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 120 "$program" >"$logs/tap" 2>&1 || status=$?
+		cat "$logs/tap"
+		tap=$(awk '
+			/^ok .*# SKIP/ { s++; next }
+			/^ok /         { p++ }
+			/^not ok /     { f++ }
+			END            { print p + 0, f + 0, s + 0 }' "$logs/tap")
+		# shellcheck disable=SC2086
+		set -- $tap
+		count "$1" "$2" "$3"
+		sed -n "s|^ok.* - \(.*\)# SKIP.*|${program##*/}: \1|p" "$logs/tap" >>"$reasons"
+		# A program that dies or leaks between its tests has failed too.
+		if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
+			echo "run.sh: $program: exit status $status"
+			count 0 1 0
+		fi
+	done
+}
+
+part_unit() {
+	unit_run "$root"/unit/test_*
+}
+
+part_unit_asan() {
+	b=$root/address-undefined
+	one build build B="$b" SANITIZE=address,undefined unit-bin all
+	unit_run "$b"/unit/test_*
+}
+
+# What many threads write at once: rings, requests, tables of the hook.
+part_unit_tsan() {
+	b=$root/thread
+	programs=
+	for source in tests/unit/test_*.c; do
+		case $source in
+		*seg* | *ring* | *request* | *hook* | *thread*)
+			programs="$programs $b/unit/$(basename "$source" .c)" ;;
+		esac
+	done
+	# shellcheck disable=SC2086
+	one build build B="$b" SANITIZE=thread $programs
+	# shellcheck disable=SC2086
+	unit_run $programs
+}
+
+part_fuzz() {
+	if ! command -v clang >/dev/null; then
+		skip "fuzzers: no clang"
+		return
+	fi
+	b=$root/fuzz
+	one build build B="$b" CC=clang SANITIZE=address,fuzzer-no-link fuzz-bin
+	for program in "$b"/fuzz/fuzz_*; do
+		case $program in *.d) continue ;; esac
+		corpus=tests/fuzz/corpus/${program##*/fuzz_}
+		mkdir -p "$b/corpus/${program##*/}"
+		set -- "$b/corpus/${program##*/}"
+		[ ! -d "$corpus" ] || set -- "$@" "$corpus"
+		one "${program##*/}" timeout -k 5 $((FUZZ_SECONDS * 3 + 30)) "$program" -seed=1 \
+			-max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix="$logs/${program##*/}-" "$@"
+	done
+}
+
+# e2e NAME BUILD [PYTEST-ARG…]
+e2e() {
+	xml=$logs/$1.xml
+	b=$2
+	shift 2
+	status=0
+	C4_BUILD=$b timeout -k 10 900 /usr/bin/python3 -B -m pytest -p no:cacheprovider -rs -q \
+		--junitxml="$xml" tests/e2e "$@" || status=$?
+	if [ ! -s "$xml" ]; then
+		count 0 1 0
+		return
+	fi
+	/usr/bin/python3 - "$xml" >"$logs/junit" <<-'END'
+		import sys, xml.etree.ElementTree as tree
+		suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
+		bad = int(suite.get("failures")) + int(suite.get("errors"))
+		skipped = int(suite.get("skipped"))
+		print(int(suite.get("tests")) - bad - skipped, bad, skipped)
+		for case in suite.iter("testcase"):
+		    for skip in case.iter("skipped"):
+		        print("skip", case.get("name") + ":", skip.get("message"))
+	END
+	# shellcheck disable=SC2046
+	count $(head -n 1 "$logs/junit")
+	sed -n 's/^skip //p' "$logs/junit" >>"$reasons"
+}
+
+part_e2e() {
+	if [ "$fast" = 1 ]; then
+		e2e e2e "$root" -m 'not long'
+	else
+		e2e e2e "$root"
+	fi
+}
+
+# Daemons with sanitizers, the hook without: it lives in a program that has none.
+part_e2e_asan() {
+	b=$root/e2e-asan
+	rm -rf "$b"
+	mkdir -p "$b"
+	cp -al "$root/address-undefined/bin" "$b/bin"
+	cp -al "$root/lib" "$b/lib"
+	cp -al "$root/workloads" "$b/workloads"
+	ASAN_OPTIONS=abort_on_error=1:log_path=$logs/asan
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$logs/ubsan
+	export ASAN_OPTIONS UBSAN_OPTIONS
+	e2e e2e_asan "$b" -m sanitized
+	for report in "$logs"/asan.* "$logs"/ubsan.*; do
+		[ -e "$report" ] || continue
+		cat "$report"
+		count 0 1 0
+	done
+}
+
+part build part_build
+part layers part_layers
+part imports part_imports
+part unit part_unit
+if [ "$fast" = 0 ]; then
+	part unit-asan part_unit_asan
+	part unit-tsan part_unit_tsan
+	part fuzz part_fuzz
+fi
+part e2e part_e2e
+[ "$fast" = 1 ] || part e2e-asan part_e2e_asan
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
