@@ -56,15 +56,20 @@ void c4_tick_rate_init(struct c4_tick_rate *r, uint32_t source, uint64_t ticks0,
 /* Refreshes the rate from a pair taken now; cheap, call it once per drain. */
 void c4_tick_rate_update(struct c4_tick_rate *r, uint32_t source);
 
+/* Saturates: ticks may come from a peer that lies, and a double too large to convert is undefined.
+ */
 static inline uint64_t c4_ticks_to_ns(const struct c4_tick_rate *r, uint64_t ticks)
 {
-	return (uint64_t)((double)ticks * r->ns_per_tick);
+	double ns = (double)ticks * r->ns_per_tick;
+
+	return ns < 0x1p62 ? (uint64_t)ns : (uint64_t)1 << 62;
 }
 
 /* An instant rather than a length; never below mono0_ns. */
 static inline uint64_t c4_ticks_to_mono(const struct c4_tick_rate *r, uint64_t ticks)
 {
-	return ticks <= r->ticks0 ? r->mono0_ns : r->mono0_ns + c4_ticks_to_ns(r, ticks - r->ticks0);
+	return ticks <= r->ticks0 ? r->mono0_ns
+				  : r->mono0_ns + c4_ticks_to_ns(r, ticks - r->ticks0);
 }
 
 #endif

@@ -49,14 +49,24 @@ static void terminate_strings(struct c4_seg_header *h)
 	h->library[sizeof h->library - 1] = '\0';
 }
 
+/* Between its creation and its allocation a file is short, and holds no magic. */
+static int judge_short_file(int fd)
+{
+	uint64_t magic = 0;
+
+	return pread(fd, &magic, sizeof magic, 0) >= 0 && magic == 0 ? -EAGAIN : -EBADMSG;
+}
+
 static int validate(struct c4_seg_reader *r)
 {
 	struct stat st;
 
 	if (fstat(r->fd, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof r->toc)
+	if (!S_ISREG(st.st_mode))
 		return -EBADMSG;
+	if (st.st_size < (off_t)sizeof r->toc)
+		return judge_short_file(r->fd);
 	if (read_at(r->fd, &r->toc, sizeof r->toc, 0))
 		return -EBADMSG;
 	if (r->toc.magic == 0)
@@ -119,6 +129,45 @@ static int read_stable(int fd, void *out, void *scratch, size_t n, uint64_t off)
 		memcpy(out, scratch, n);
 	}
 	return -EAGAIN;
+}
+
+/* Sets bits of the slots whose 32-bit word at `word_off` is not zero, reading many at a time. */
+static int find_used(int fd, uint64_t table_off, uint32_t cap, size_t slot_bytes, size_t word_off,
+		     uint64_t *bits)
+{
+	unsigned char chunk[8192];
+	uint32_t per_chunk = (uint32_t)(sizeof chunk / slot_bytes), word;
+
+	for (uint32_t first = 0; first < cap; first += per_chunk) {
+		uint32_t n = cap - first < per_chunk ? cap - first : per_chunk;
+
+		if (read_at(fd, chunk, n * slot_bytes, table_off + (uint64_t)first * slot_bytes))
+			return -EBADMSG;
+		for (uint32_t i = 0; i < n; i++) {
+			memcpy(&word, chunk + i * slot_bytes + word_off, sizeof word);
+			if (word)
+				bits[(first + i) / 64] |= (uint64_t)1 << (first + i) % 64;
+		}
+	}
+	return 0;
+}
+
+int c4_seg_used_threads(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap)
+{
+	memset(bits, 0, (cap + 63) / 64 * sizeof *bits);
+	if (cap > r->toc.thread_cap)
+		cap = r->toc.thread_cap;
+	return find_used(r->fd, r->toc.thread_off, cap, sizeof(struct c4_seg_thread),
+			 offsetof(struct c4_seg_thread, tid), bits);
+}
+
+int c4_seg_used_comms(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap)
+{
+	memset(bits, 0, (cap + 63) / 64 * sizeof *bits);
+	if (cap > r->toc.comm_cap)
+		cap = r->toc.comm_cap;
+	return find_used(r->fd, r->toc.comm_off, cap, sizeof(struct c4_seg_comm),
+			 offsetof(struct c4_seg_comm, state), bits);
 }
 
 int c4_seg_read_thread(struct c4_seg_reader *r, uint32_t i, struct c4_seg_thread *out)

@@ -15,17 +15,17 @@
 #include "c4/segment.h"
 
 struct c4_seg_reader {
-	int fd;                   /* -1: closed */
+	int fd;			  /* -1: closed */
 	struct c4_seg_header toc; /* as validated at opening; strings are terminated */
-	uint64_t next;            /* index of the next event to read */
-	uint64_t lost;            /* events overwritten before they were read */
-	int owner_gone;           /* set by the caller: half-written events count as lost, too */
+	uint64_t next;		  /* index of the next event to read */
+	uint64_t lost;		  /* events overwritten before they were read */
+	int owner_gone;		  /* set by the caller: half-written events count as lost, too */
 };
 
 /*
- * Opens and validates. 0; -EAGAIN: not published yet, try later; -EPROTO: another version (toc.version
- * is set); -EBADMSG: not a segment or its table of contents does not fit the file; or a negative
- * errno of open(2). On failure nothing stays open.
+ * Opens and validates. 0; -EAGAIN: not published yet (or still being made), try later; -EPROTO:
+ * another version (toc.version is set); -EBADMSG: not a segment or its table of contents does not
+ * fit the file; or a negative errno of open(2). On failure nothing stays open.
  */
 int c4_seg_reader_open(struct c4_seg_reader *r, const char *path);
 void c4_seg_reader_close(struct c4_seg_reader *r);
@@ -33,6 +33,11 @@ void c4_seg_reader_close(struct c4_seg_reader *r);
 /* Reads the header's living part (phase, abort_code, lost, head) anew into r->toc.
  * 0 or -EBADMSG if the file shrank. */
 int c4_seg_reader_refresh(struct c4_seg_reader *r);
+
+/* Sets the bits of the slots in use among the first cap (a multiple of 64) of a table, clears the
+ * others: one look at a table that is mostly empty. 0 or -EBADMSG. */
+int c4_seg_used_threads(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap);
+int c4_seg_used_comms(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap);
 
 /* Copies slot i of a table. 0; -EAGAIN: the writer was at it in each of a few attempts (or the
  * slot is free, for communicators); -EBADMSG; -EINVAL: i out of range. */

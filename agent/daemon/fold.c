@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/daemon/fold.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OPEN_MAX    4  /* blocks of one communicator that wait for holes or their end */
+#define LATE_MAX    64 /* holes remembered, so that stragglers are told from repeats */
+#define GAP_MAX	    ((uint64_t)1 << 31)
+#define OPNO_MAX    ((uint64_t)1 << 62)
+#define LEVEL_MAX   20
+#define BLOCK_NS    500000000ull  /* a communicator's blocks take at least so long */
+#define BLOCK_TOP   3000000000ull /* … and never longer to keep a busy process in its budget */
+#define PER_PROCESS 6		  /* blocks a second, all communicators together */
+#define RATE_NS	    4000000000ull /* memory of the rate */
+#define RATE_MIN    500000000ull  /* a rate over less than this is a burst, not a rate */
+#define ACTIVE_NS   2000000000ull /* without operations for so long: not active */
+
+struct open_block {
+	struct c4_block b;
+	uint64_t limit; /* the multiple of 2^level where it ends */
+	uint64_t opened_ns;
+};
+
+/* One communicator. */
+struct folding {
+	uint64_t id;
+	bool started;
+	uint64_t next; /* one past the highest operation seen */
+	uint32_t nopen;
+	struct open_block open[OPEN_MAX]; /* ascending; only the last can grow */
+	uint32_t nlate;
+	uint64_t late[LATE_MAX]; /* oldest first */
+
+	bool prev_known; /* of operation next - 1, in ticks */
+	uint64_t prev_leave;
+	uint64_t prev_after; /* the thread's inside_ticks behind it */
+
+	uint8_t level; /* wanted; alignment may force a lower one */
+	double ops_per_ns;
+	uint64_t rate_op; /* where the rate was last taken … */
+	uint64_t rate_ns; /* … and when */
+	uint64_t began_ns;
+	uint64_t active_ns;
+};
+
+struct c4_fold {
+	uint32_t slots;
+	uint32_t active; /* communicators */
+	struct c4_block *out;
+	size_t nout, out_cap;
+	struct c4_fold_losses lost;
+	struct folding *comms[]; /* by slot, NULL: no operation yet */
+};
+
+struct c4_fold *c4_fold_new(uint32_t slots)
+{
+	struct c4_fold *f;
+
+	if (slots > C4_FOLD_SLOT_MAX)
+		slots = C4_FOLD_SLOT_MAX;
+	f = calloc(1, sizeof *f + slots * sizeof *f->comms);
+	if (f)
+		f->slots = slots;
+	return f;
+}
+
+void c4_fold_free(struct c4_fold *f)
+{
+	if (!f)
+		return;
+	for (uint32_t i = 0; i < f->slots; i++)
+		free(f->comms[i]);
+	free(f->out);
+	free(f);
+}
+
+const struct c4_block *c4_fold_blocks(const struct c4_fold *f, size_t *ret_n)
+{
+	*ret_n = f->nout;
+	return f->out;
+}
+
+void c4_fold_clear(struct c4_fold *f)
+{
+	f->nout = 0;
+}
+
+struct c4_fold_losses c4_fold_losses(const struct c4_fold *f)
+{
+	return f->lost;
+}
+
+/* ---- one block ------------------------------------------------------------------------------ */
+
+static bool out_grow(struct c4_fold *f)
+{
+	size_t cap = f->out_cap ? f->out_cap * 2 : 8;
+	struct c4_block *grown;
+
+	if (f->nout < f->out_cap)
+		return true;
+	grown = cap <= C4_FOLD_OUT_MAX ? realloc(f->out, cap * sizeof *grown) : NULL;
+	if (!grown)
+		return false;
+	f->out = grown;
+	f->out_cap = cap;
+	return true;
+}
+
+static void emit(struct c4_fold *f, const struct c4_block *b)
+{
+	if (!b->count)
+		return;
+	if (!out_grow(f)) {
+		f->lost.ops += b->count - b->missing;
+		return;
+	}
+	f->out[f->nout] = *b;
+	if (b->missing)
+		f->out[f->nout].signature = 0;
+	f->nout++;
+}
+
+static void block_init(struct c4_block *b, uint64_t comm, uint64_t first, uint8_t level)
+{
+	memset(b, 0, sizeof *b);
+	b->comm = comm;
+	b->first = first;
+	b->level = level;
+}
+
+struct op_times {
+	uint64_t inside_ns;
+	bool span_known;
+	uint64_t span_ns;
+	uint64_t elsewhere_ns;
+};
+
+static unsigned int bucket(uint64_t ns)
+{
+	uint64_t us = ns / 1000;
+	unsigned int i = us < 2 ? 0 : 63 - (unsigned int)__builtin_clzll(us);
+
+	return i < C4_FOLD_BUCKETS ? i : C4_FOLD_BUCKETS - 1;
+}
+
+static void account_sync(struct c4_block *b, const struct c4_event *ev, uint64_t ns)
+{
+	if (!b->sync_count || ns < b->sync_min_ns)
+		b->sync_min_ns = ns;
+	if (ns > b->sync_max_ns)
+		b->sync_max_ns = ns;
+	b->sync_sum_ns += ns;
+	b->sync_count++;
+	b->sync_hist[bucket(ns)]++;
+	b->sync_bytes[c4_op_info(ev->kind)->bus] += ev->bytes;
+}
+
+static void account_span(struct c4_block *b, const struct op_times *t)
+{
+	uint64_t own = t->span_ns - t->inside_ns - t->elsewhere_ns;
+
+	b->span_count++;
+	b->span_sum_ns += t->span_ns;
+	b->own_sum_ns += own;
+	b->elsewhere_sum_ns += t->elsewhere_ns;
+	if (t->span_ns > b->span_max_ns)
+		b->span_max_ns = t->span_ns;
+	if (own > b->own_max_ns)
+		b->own_max_ns = own;
+}
+
+static void account(struct c4_block *b, const struct c4_event *ev, const struct op_times *t)
+{
+	bool blocking = !(ev->flags & C4_EV_NONBLOCKING);
+
+	if (blocking && c4_op_info(ev->kind)->cls == C4_CLASS_SYNC)
+		account_sync(b, ev, t->inside_ns);
+	if (t->span_known)
+		account_span(b, t);
+	b->inside_sum_ns += t->inside_ns;
+	b->bytes += ev->bytes;
+	b->signature += c4_op_signature(ev->opno, ev->kind, ev->bytes, ev->root);
+	b->errors += !!(ev->flags & C4_EV_ERROR);
+	b->kind = ev->kind;
+}
+
+/* ---- times of one operation ----------------------------------------------------------------- */
+
+/* Ticks come from several threads, and from a process we do not trust: no length is negative. */
+static uint64_t since(uint64_t later, uint64_t earlier)
+{
+	return later > earlier ? later - earlier : 0;
+}
+
+static struct op_times measure_alone(const struct c4_event *ev, const struct c4_tick_rate *rate)
+{
+	struct op_times t = {0};
+
+	t.inside_ns = c4_ticks_to_ns(rate, since(ev->leave_ticks, ev->enter_ticks));
+	return t;
+}
+
+/*
+ * With the predecessor known. Operations that one Waitall completed share the time inside it:
+ * only the part behind the predecessor's end is this one's.
+ */
+static struct op_times measure(const struct folding *c, const struct c4_event *ev,
+			       const struct c4_tick_rate *rate)
+{
+	uint64_t enter = ev->enter_ticks > c->prev_leave ? ev->enter_ticks : c->prev_leave;
+	uint64_t span = since(ev->leave_ticks, c->prev_leave);
+	uint64_t inside = since(ev->leave_ticks, enter);
+	uint64_t elsewhere = since(ev->before_ticks, c->prev_after);
+	struct op_times t = {.span_known = true};
+
+	if (elsewhere > span - inside)
+		elsewhere = span - inside;
+	t.span_ns = c4_ticks_to_ns(rate, span);
+	t.inside_ns = c4_ticks_to_ns(rate, inside);
+	t.elsewhere_ns = c4_ticks_to_ns(rate, elsewhere);
+	if (t.inside_ns + t.elsewhere_ns > t.span_ns) /* rounding */
+		t.elsewhere_ns = t.span_ns - t.inside_ns;
+	return t;
+}
+
+/* ---- the level ------------------------------------------------------------------------------ */
+
+static unsigned int alignment(uint64_t op)
+{
+	return op ? (unsigned int)__builtin_ctzll(op) : LEVEL_MAX;
+}
+
+static uint64_t block_goal_ns(const struct c4_fold *f)
+{
+	uint64_t ns = (uint64_t)f->active * 1000000000u / PER_PROCESS;
+
+	return ns < BLOCK_NS ? BLOCK_NS : ns > BLOCK_TOP ? BLOCK_TOP : ns;
+}
+
+/* Averages over RATE_NS, or over the communicator's life while that is shorter. */
+static void update_rate(struct folding *c, uint64_t op, uint64_t t_ns)
+{
+	uint64_t dt = since(t_ns, c->rate_ns), window = since(t_ns, c->began_ns);
+	double ops = (double)(op - c->rate_op);
+
+	if (window > RATE_NS)
+		window = RATE_NS;
+	if (window < RATE_MIN)
+		window = RATE_MIN;
+	if (dt >= window)
+		c->ops_per_ns = ops / (double)dt;
+	else
+		c->ops_per_ns += (ops - c->ops_per_ns * (double)dt) / (double)window;
+	c->rate_op = op;
+	c->rate_ns = t_ns;
+}
+
+/* The lowest level whose blocks take goal_ns; one that takes up to three times as long may stay. */
+static void update_level(struct folding *c, uint64_t goal_ns)
+{
+	double ops = c->ops_per_ns * (double)goal_ns;
+	uint8_t want = 0;
+
+	while (want < LEVEL_MAX && (double)(1u << want) < ops)
+		want++;
+	if (want > c->level || (double)(1u << c->level) > 3 * ops)
+		c->level = want;
+}
+
+/* ---- open blocks ---------------------------------------------------------------------------- */
+
+static uint64_t end_of(const struct c4_block *b)
+{
+	return b->first + b->count;
+}
+
+static void close_block(struct c4_fold *f, struct folding *c, uint32_t i)
+{
+	struct open_block *o = &c->open[i];
+
+	o->b.partial = end_of(&o->b) < o->limit;
+	emit(f, &o->b);
+	c->nopen--;
+	memmove(o, o + 1, (c->nopen - i) * sizeof *o);
+}
+
+/* Emits what there is of the newest block; the rest of it stays open. */
+static void cut_block(struct c4_fold *f, struct open_block *o)
+{
+	o->b.partial = true;
+	emit(f, &o->b);
+	block_init(&o->b, o->b.comm, end_of(&o->b), o->b.level);
+}
+
+static struct open_block *open_block(struct c4_fold *f, struct folding *c, uint64_t first,
+				     uint8_t level)
+{
+	struct open_block *o;
+
+	if (c->nopen == OPEN_MAX)
+		close_block(f, c, 0);
+	o = &c->open[c->nopen++];
+	block_init(&o->b, c->id, first, level);
+	o->limit = (first | (((uint64_t)1 << level) - 1)) + 1;
+	return o;
+}
+
+static bool complete(const struct open_block *o)
+{
+	return end_of(&o->b) == o->limit && !o->b.missing;
+}
+
+static struct open_block *growing(struct folding *c)
+{
+	struct open_block *o = c->nopen ? &c->open[c->nopen - 1] : NULL;
+
+	return o && end_of(&o->b) < o->limit ? o : NULL;
+}
+
+/* Operations [from, to) have not been seen: the last few may still come. */
+static void expect_late(struct folding *c, uint64_t from, uint64_t to)
+{
+	uint64_t n = to - from;
+
+	if (n > LATE_MAX)
+		from = to - (n = LATE_MAX);
+	if (c->nlate + n > LATE_MAX) {
+		uint32_t drop = (uint32_t)(c->nlate + n - LATE_MAX);
+
+		c->nlate -= drop;
+		memmove(c->late, c->late + drop, c->nlate * sizeof *c->late);
+	}
+	while (from < to)
+		c->late[c->nlate++] = from++;
+}
+
+static bool forget_late(struct folding *c, uint64_t op)
+{
+	for (uint32_t i = 0; i < c->nlate; i++) {
+		if (c->late[i] != op)
+			continue;
+		c->nlate--;
+		memmove(&c->late[i], &c->late[i + 1], (c->nlate - i) * sizeof *c->late);
+		return true;
+	}
+	return false;
+}
+
+/* Extends a block up to `end` by operations not seen. */
+static void leave_holes(struct open_block *o, uint64_t end)
+{
+	uint32_t n = (uint32_t)(end - end_of(&o->b));
+
+	o->b.count += n;
+	o->b.missing += n;
+}
+
+/* Whole blocks nobody saw an operation of, as large as alignment allows; returns where they end:
+ * the start of the block that `op` lies in. */
+static uint64_t emit_gap(struct c4_fold *f, struct folding *c, uint64_t at, uint64_t op)
+{
+	for (;;) {
+		unsigned int level = alignment(at);
+		struct c4_block b;
+
+		if (op - at < (uint64_t)1 << (level < c->level ? level : c->level))
+			return at;
+		while (op - at < (uint64_t)1 << level)
+			level--;
+		block_init(&b, c->id, at, (uint8_t)level);
+		b.count = b.missing = 1u << level;
+		emit(f, &b);
+		at += b.count;
+	}
+}
+
+/* The open block that covers operation op >= c->next, everything before it accounted for. */
+static struct open_block *block_for(struct c4_fold *f, struct folding *c, uint64_t op,
+				    uint64_t now_ns)
+{
+	struct open_block *o = growing(c);
+	uint64_t at = c->next;
+	unsigned int level;
+
+	expect_late(c, at, op);
+	if (o && !o->b.count)
+		o->opened_ns = now_ns;
+	if (o && op >= o->limit) {
+		leave_holes(o, o->limit);
+		at = o->limit;
+		o = NULL;
+	}
+	if (!o) {
+		at = emit_gap(f, c, at, op);
+		level = alignment(at);
+		o = open_block(f, c, at, (uint8_t)(level < c->level ? level : c->level));
+		o->opened_ns = now_ns;
+	}
+	leave_holes(o, op);
+	return o;
+}
+
+static void flush_comm(struct c4_fold *f, struct folding *c)
+{
+	while (c->nopen)
+		close_block(f, c, 0);
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+/* The communicator of an event; its slot may have served another one before. */
+static struct folding *folding_of(struct c4_fold *f, const struct c4_event *ev)
+{
+	struct folding *c;
+
+	if (ev->slot >= f->slots || !ev->comm)
+		return NULL;
+	c = f->comms[ev->slot];
+	if (!c)
+		c = f->comms[ev->slot] = calloc(1, sizeof *c);
+	if (c && c->id != ev->comm) {
+		flush_comm(f, c);
+		memset(c, 0, sizeof *c);
+		c->id = ev->comm;
+	}
+	return c;
+}
+
+/* Begins with operation op, nothing known of what was before. */
+static void start(struct c4_fold *f, struct folding *c, uint64_t op, uint64_t t_ns)
+{
+	flush_comm(f, c);
+	c->started = true;
+	c->next = op;
+	c->nlate = 0;
+	c->prev_known = false;
+	c->rate_op = op + 1;
+	c->rate_ns = c->began_ns = t_ns;
+	c->ops_per_ns = 0;
+	c->level = 0;
+}
+
+static void add_late(struct c4_fold *f, struct folding *c, const struct c4_event *ev,
+		     const struct c4_tick_rate *rate)
+{
+	struct op_times t = measure_alone(ev, rate);
+	struct c4_block one;
+
+	if (!forget_late(c, ev->opno)) {
+		f->lost.strays++;
+		return;
+	}
+	for (uint32_t i = 0; i < c->nopen; i++) {
+		struct open_block *o = &c->open[i];
+
+		if (ev->opno < o->b.first || ev->opno >= end_of(&o->b))
+			continue;
+		account(&o->b, ev, &t);
+		o->b.missing--;
+		if (complete(o))
+			close_block(f, c, i);
+		return;
+	}
+	block_init(&one, c->id, ev->opno, 0);
+	account(&one, ev, &t);
+	one.count = 1;
+	emit(f, &one);
+}
+
+static void add_next(struct c4_fold *f, struct folding *c, const struct c4_event *ev,
+		     const struct c4_tick_rate *rate, uint64_t now_ns)
+{
+	uint64_t leave_ns = c4_ticks_to_mono(rate, ev->leave_ticks);
+	struct open_block *o;
+	struct op_times t;
+
+	if (!c->started || ev->opno - c->next > GAP_MAX) {
+		f->lost.strays += c->started;
+		start(f, c, ev->opno, leave_ns);
+	}
+	t = c->prev_known && ev->opno == c->next ? measure(c, ev, rate) : measure_alone(ev, rate);
+	o = block_for(f, c, ev->opno, now_ns);
+	account(&o->b, ev, &t);
+	o->b.count++;
+	c->next = ev->opno + 1;
+	c->prev_known = true;
+	c->prev_leave = ev->leave_ticks;
+	c->prev_after = ev->before_ticks + since(ev->leave_ticks, ev->enter_ticks);
+	c->active_ns = now_ns;
+	if (end_of(&o->b) < o->limit)
+		return;
+	update_rate(c, c->next, leave_ns);
+	update_level(c, block_goal_ns(f));
+	if (complete(o))
+		close_block(f, c, c->nopen - 1);
+}
+
+void c4_fold_add(struct c4_fold *f, const struct c4_event *ev, const struct c4_tick_rate *rate,
+		 uint64_t now_ns)
+{
+	struct folding *c = folding_of(f, ev);
+
+	if (!c || ev->opno >= OPNO_MAX)
+		f->lost.strays++;
+	else if (c->started && ev->opno < c->next)
+		add_late(f, c, ev, rate);
+	else
+		add_next(f, c, ev, rate, now_ns);
+}
+
+static void cut_comm(struct c4_fold *f, struct folding *c, uint64_t now_ns, uint64_t patience_ns)
+{
+	uint32_t i = 0;
+
+	while (i < c->nopen) {
+		struct open_block *o = &c->open[i];
+
+		if (!o->b.count || since(now_ns, o->opened_ns) < patience_ns) {
+			i++;
+		} else if (end_of(&o->b) < o->limit) {
+			cut_block(f, o);
+			i++;
+		} else {
+			close_block(f, c, i);
+		}
+	}
+}
+
+void c4_fold_cut(struct c4_fold *f, uint64_t now_ns, uint64_t patience_ns)
+{
+	uint64_t goal = block_goal_ns(f);
+	uint32_t active = 0;
+
+	if (patience_ns < 3 * goal)
+		patience_ns = 3 * goal;
+	for (uint32_t i = 0; i < f->slots; i++) {
+		struct folding *c = f->comms[i];
+
+		if (!c)
+			continue;
+		active += c->started && since(now_ns, c->active_ns) < ACTIVE_NS;
+		cut_comm(f, c, now_ns, patience_ns);
+	}
+	f->active = active;
+}
+
+void c4_fold_flush(struct c4_fold *f)
+{
+	for (uint32_t i = 0; i < f->slots; i++)
+		if (f->comms[i])
+			flush_comm(f, f->comms[i]);
+}
