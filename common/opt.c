@@ -64,9 +64,7 @@ static bool store(const struct c4_opt *o, const char *s)
 	int64_t v = 0;
 
 	switch (o->type) {
-	case C4_OPT_FLAG:
-		*(bool *)o->value = strcmp(s, "0") != 0;
-		return true;
+	case C4_OPT_FLAG: *(bool *)o->value = strcmp(s, "0") != 0; return true;
 	case C4_OPT_STR: *(const char **)o->value = s; return true;
 	case C4_OPT_INT:
 		if (!parse_int(s, &v) || !in_range(o, v))

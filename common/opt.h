@@ -27,11 +27,11 @@ enum c4_opt_type {
 
 struct c4_opt {
 	const char *name; /* without dashes; NULL ends the table */
-	char letter;      /* 0: none */
+	char letter;	  /* 0: none */
 	enum c4_opt_type type;
-	void *value;      /* set on success only; what it holds before is the default */
-	const char *arg;  /* name of the argument in --help, NULL for flags */
-	const char *env;  /* variable that gives the default, or NULL */
+	void *value;	 /* set on success only; what it holds before is the default */
+	const char *arg; /* name of the argument in --help, NULL for flags */
+	const char *env; /* variable that gives the default, or NULL */
 	const char *help;
 	int64_t min, max; /* for numbers; both 0: any non-negative value */
 };

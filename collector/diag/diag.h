@@ -24,13 +24,13 @@
 /* ---- input ---------------------------------------------------------------------------------- */
 
 enum c4_diag_run { /* what the operating system says of a process */
-	C4_RUN_UNKNOWN,
-	C4_RUN_RUNNING,
-	C4_RUN_SLEEPING,
-	C4_RUN_DISK,
-	C4_RUN_STOPPED,
-	C4_RUN_TRACED,
-	C4_RUN_GONE, /* or zombie */
+		   C4_RUN_UNKNOWN,
+		   C4_RUN_RUNNING,
+		   C4_RUN_SLEEPING,
+		   C4_RUN_DISK,
+		   C4_RUN_STOPPED,
+		   C4_RUN_TRACED,
+		   C4_RUN_GONE, /* or zombie */
 };
 
 #define C4_DIAG_PEERS 8
@@ -48,18 +48,18 @@ struct c4_diag_call {
 #define C4_DIAG_NONE 0xffffffffu
 
 struct c4_diag_rank {
-	bool seen;      /* some agent reported it */
-	bool silent;    /* its agent has not posted for several intervals: what we know is old */
+	bool seen;   /* some agent reported it */
+	bool silent; /* its agent has not posted for several intervals: what we know is old */
 	enum c4_diag_run run;
 	bool finalized; /* reached MPI_Finalize's end: may go */
 	bool finalizing;
-	bool aborted;   /* called MPI_Abort itself */
+	bool aborted; /* called MPI_Abort itself */
 	int32_t abort_code;
 	bool status_known;
-	int32_t wait_status; /* as from wait(2) */
+	int32_t wait_status;  /* as from wait(2) */
 	uint64_t gone_for_ns; /* valid if GONE */
 	const char *node;
-	double cpu;           /* cores in use over the last samples */
+	double cpu;	      /* cores in use over the last samples */
 	double runqueue;      /* share of time its main thread was ready but had no core */
 	double p2p_share;     /* share of its life spent in point-to-point calls */
 	uint64_t io_bytes;    /* moved since the previous sample */
@@ -95,7 +95,7 @@ struct c4_diag_part {
 struct c4_diag_window {
 	uint64_t first;
 	uint32_t count;
-	uint64_t serial; /* grows by one per window of this communicator, from 1 */
+	uint64_t serial;	    /* grows by one per window of this communicator, from 1 */
 	struct c4_diag_part *parts; /* one per member */
 };
 
@@ -106,7 +106,7 @@ struct c4_diag_comm {
 	const char *name;
 	uint32_t size;
 	const int32_t *members; /* world ranks; NULL: not known, not judged */
-	bool judged;            /* false: foreign or truncated */
+	bool judged;		/* false: foreign or truncated */
 	struct c4_diag_member *state;
 	uint32_t nwindows; /* complete ones, newest last, at most C4_DIAG_WINDOWS */
 	struct c4_diag_window windows[C4_DIAG_WINDOWS];
@@ -120,12 +120,12 @@ struct c4_diag_job {
 	uint32_t ncomms;
 	struct c4_diag_comm *comms;
 	uint64_t slack_ns; /* how stale the input may be (posting interval) */
-	bool ending;       /* the user told the launcher to end it: deaths are no crash */
+	bool ending;	   /* the user told the launcher to end it: deaths are no crash */
 };
 
 /* ---- output --------------------------------------------------------------------------------- */
 
-#define C4_DIAG_SUMMARY  256
+#define C4_DIAG_SUMMARY	 256
 #define C4_DIAG_EVIDENCE 6
 
 struct c4_evidence {
@@ -138,11 +138,11 @@ struct c4_evidence {
 
 struct c4_verdict {
 	enum c4_incident_kind kind;
-	uint64_t key;   /* equal for the same fault seen again: kind, communicator and culprits */
+	uint64_t key;	/* equal for the same fault seen again: kind, communicator and culprits */
 	bool confirmed; /* false: suspect only */
 	double confidence;
-	uint32_t nranks; /* culprits; 0: nobody named */
-	int32_t *ranks;  /* owned by the verdict */
+	uint32_t nranks;  /* culprits; 0: nobody named */
+	int32_t *ranks;	  /* owned by the verdict */
 	const char *node; /* the culprits' node if they share one, points into the input; or NULL */
 	uint32_t nwaiting; /* ranks that wait because of it */
 	uint64_t since_ns; /* how long ago the first operation that shows it began */

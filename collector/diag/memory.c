@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #define PAUSE_MIN_NS 1000000000u /* shorter waits are no pause */
-#define PAUSE_KNOWN  2           /* finished ones before it counts as behaviour */
+#define PAUSE_KNOWN  2		 /* finished ones before it counts as behaviour */
 
 struct c4_diag_memory *c4_diag_memory_new(void)
 {
@@ -54,6 +54,10 @@ void c4_memory_waiting(struct c4_diag_memory *m, uint64_t comm, int32_t rank, ui
 		return;
 	p = claim_pause(m, comm, rank);
 	if (!p->ongoing) {
+		/* the same wait, only overlooked once? then it has not ended after all */
+		bool same = p->n && wait_ns > now_ns - p->seen_ns + PAUSE_MIN_NS;
+
+		p->n -= same;
 		p->ongoing = true;
 		p->learnable = true;
 		p->ongoing_ns = 0;

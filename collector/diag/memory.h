@@ -15,7 +15,7 @@
 
 #include "collector/diag/diag.h"
 
-#define C4_PAUSES        256 /* (communicator, rank) pairs remembered */
+#define C4_PAUSES	 256 /* (communicator, rank) pairs remembered */
 #define C4_PAUSE_SAMPLES 4
 
 struct c4_pause {
@@ -25,7 +25,7 @@ struct c4_pause {
 	bool learnable; /* the culprit could be doing this on purpose: not stopped by a signal */
 	uint64_t ongoing_ns; /* longest wait seen of the ongoing one */
 	uint64_t seen_ns;    /* job.now_ns of the last look at it */
-	uint32_t n;          /* finished ones */
+	uint32_t n;	     /* finished ones */
 	uint64_t recent_ns[C4_PAUSE_SAMPLES];
 };
 
@@ -34,8 +34,8 @@ struct c4_comm_memory {
 	uint64_t serial;     /* newest window seen */
 	uint64_t changed_ns; /* job.now_ns when it changed */
 	uint32_t nmembers;
-	uint32_t nlearned;  /* windows that went into usual[] */
-	double *usual;      /* per member: smoothed excess of own work as share of the span */
+	uint32_t nlearned; /* windows that went into usual[] */
+	double *usual;	   /* per member: smoothed excess of own work as share of the span */
 };
 
 struct c4_diag_memory {

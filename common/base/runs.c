@@ -39,5 +39,6 @@ void c4_runs_decode(const struct c4_seg_run *runs, size_t nruns, int32_t *ranks)
 	for (size_t i = 0; i < nruns; i++)
 		for (uint32_t k = 0; k < runs[i].count; k++)
 			/* unsigned: a hostile stride wraps instead of being undefined */
-			*ranks++ = (int32_t)((uint32_t)runs[i].first + k * (uint32_t)runs[i].stride);
+			*ranks++ =
+				(int32_t)((uint32_t)runs[i].first + k * (uint32_t)runs[i].stride);
 }
