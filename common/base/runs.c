@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "common/base/runs.h"
 
+int c4_runs_append(struct c4_seg_run *runs, size_t used, size_t cap, int32_t rank)
+{
+	struct c4_seg_run *last = used ? &runs[used - 1] : NULL;
+
+	if (last && last->count == 1)
+		last->stride = rank - last->first;
+	if (last && rank == last->first + (int32_t)last->count * last->stride) {
+		last->count++;
+		return (int)used;
+	}
+	if (used == cap)
+		return -1;
+	runs[used] = (struct c4_seg_run){rank, 1, 1};
+	return (int)used + 1;
+}
+
 int c4_runs_encode(const int32_t *ranks, size_t n, struct c4_seg_run *runs, size_t cap)
 {
-	size_t used = 0, i = 0;
+	int used = 0;
 
-	while (i < n) {
-		struct c4_seg_run run = {ranks[i], 1, 1};
-		size_t j = i + 1;
-
-		if (j < n)
-			run.stride = ranks[j] - ranks[i];
-		while (j < n && ranks[j] - ranks[j - 1] == run.stride)
-			j++;
-		run.count = (uint32_t)(j - i);
-		if (used == cap)
-			return -1;
-		runs[used++] = run;
-		i = j;
-	}
-	return (int)used;
+	for (size_t i = 0; i < n && used >= 0; i++)
+		used = c4_runs_append(runs, (size_t)used, cap, ranks[i]);
+	return used;
 }
 
 long c4_runs_count(const struct c4_seg_run *runs, size_t nruns, long limit)

@@ -11,6 +11,9 @@
 
 #include "c4/segment.h"
 
+/* Adds one rank to runs[0…used): the new number of runs, or -1 if more than cap. */
+int c4_runs_append(struct c4_seg_run *runs, size_t used, size_t cap, int32_t rank);
+
 /* Greedy encoding of n ranks. Returns the number of runs, or -1 if more than cap (runs untouched
  * beyond cap). */
 int c4_runs_encode(const int32_t *ranks, size_t n, struct c4_seg_run *runs, size_t cap);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,17 +11,21 @@
 
 #include "c4/env.h"
 #include "common/base/clock.h"
+#include "common/base/str.h"
 
 int c4_runtime_dir(char *buf, size_t n)
 {
 	const char *env = getenv(C4_ENV_RUNTIME_DIR);
-	int len;
+	struct c4_str dir;
 
-	if (env && *env)
-		len = snprintf(buf, n, "%s", env);
-	else
-		len = snprintf(buf, n, "/dev/shm/c4-%u", (unsigned int)getuid());
-	return len < 0 || (size_t)len >= n ? -ENAMETOOLONG : 0;
+	c4_str_init(&dir, buf, n);
+	if (env && *env) {
+		c4_str_add(&dir, env);
+	} else {
+		c4_str_add(&dir, "/dev/shm/c4-");
+		c4_str_add_u64(&dir, getuid());
+	}
+	return dir.cut ? -ENAMETOOLONG : 0;
 }
 
 int c4_runtime_dir_make(const char *dir)
@@ -43,13 +46,17 @@ int c4_runtime_dir_make(const char *dir)
 
 uint64_t c4_proc_start_jiffies(uint32_t pid)
 {
-	char path[32], buf[1024], *p;
-	unsigned long long start = 0;
+	char name[32], buf[1024], *p;
+	struct c4_str path;
+	uint64_t start = 0;
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	c4_str_init(&path, name, sizeof name);
+	c4_str_add(&path, "/proc/");
+	c4_str_add_u64(&path, pid);
+	c4_str_add(&path, "/stat");
+	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
 	n = read(fd, buf, sizeof buf - 1);
@@ -60,8 +67,8 @@ uint64_t c4_proc_start_jiffies(uint32_t pid)
 	p = strrchr(buf, ')'); /* the name in parentheses may hold anything */
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
-	if (!p || sscanf(p, "%llu", &start) != 1)
-		return 0;
+	if (p)
+		c4_str_parse_u64(p + 1, &start);
 	return start;
 }
 
@@ -102,6 +109,20 @@ static void bind_tables(struct c4_seg *s)
 	s->ring = (void *)(base + s->hdr->ring_off);
 }
 
+static int set_path(struct c4_seg *s, const char *dir, uint32_t pid, uint64_t start)
+{
+	struct c4_str path;
+
+	c4_str_init(&path, s->path, sizeof s->path);
+	c4_str_add(&path, dir);
+	c4_str_add(&path, "/");
+	c4_str_add_u64(&path, pid);
+	c4_str_add(&path, "-");
+	c4_str_add_u64(&path, start);
+	c4_str_add(&path, C4_SEG_SUFFIX);
+	return path.cut ? -ENAMETOOLONG : 0;
+}
+
 int c4_seg_create(struct c4_seg *s, const char *dir)
 {
 	struct c4_seg_header toc = {0};
@@ -116,17 +137,18 @@ int c4_seg_create(struct c4_seg *s, const char *dir)
 	toc.mono0_ns = c4_mono_ns();
 	toc.world_rank = -1;
 	made.bytes = layout(&toc);
-	rc = snprintf(made.path, sizeof made.path, "%s/%u-%llu" C4_SEG_SUFFIX, dir, pid,
-		      (unsigned long long)toc.start_jiffies);
-	if (rc < 0 || (size_t)rc >= sizeof made.path)
-		return -ENAMETOOLONG;
+	rc = set_path(&made, dir, pid, toc.start_jiffies);
+	if (rc)
+		return rc;
 	fd = open(made.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	rc = -posix_fallocate(fd, 0, (off_t)made.bytes);
 	if (rc)
 		goto unlink_file;
-	made.base = mmap(NULL, made.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	/* populated now: the training process shall not take our page faults later */
+	made.base =
+		mmap(NULL, made.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (made.base == MAP_FAILED) {
 		rc = -errno;
 		goto unlink_file;

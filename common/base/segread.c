@@ -109,6 +109,12 @@ int c4_seg_reader_refresh(struct c4_seg_reader *r)
 	if (read_at(r->fd, &now, sizeof now, 0) || now.magic != C4_SEG_MAGIC ||
 	    now.phase > C4_PHASE_ABORTED)
 		return -EBADMSG;
+	terminate_strings(&now);
+	r->toc.launch = now.launch;
+	r->toc.world_size = now.world_size;
+	r->toc.world_rank = now.world_rank;
+	memcpy(r->toc.job, now.job, sizeof now.job);
+	memcpy(r->toc.library, now.library, sizeof now.library);
 	r->toc.phase = now.phase;
 	r->toc.abort_code = now.abort_code;
 	r->toc.head = now.head;

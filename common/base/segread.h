@@ -30,7 +30,8 @@ struct c4_seg_reader {
 int c4_seg_reader_open(struct c4_seg_reader *r, const char *path);
 void c4_seg_reader_close(struct c4_seg_reader *r);
 
-/* Reads the header's living part (phase, abort_code, lost, head) anew into r->toc.
+/* Reads the header's living part anew into r->toc: phase, abort_code, lost, head, and what is only
+ * known once MPI_Init is through (job, launch, world rank and size, library).
  * 0 or -EBADMSG if the file shrank. */
 int c4_seg_reader_refresh(struct c4_seg_reader *r);
 
