@@ -35,6 +35,7 @@ TESTS='
 	libcmocka-dev
 	netpipe-openmpi
 	python3-mpi4py
+	python3-numpy
 	python3-pytest
 	valgrind
 '

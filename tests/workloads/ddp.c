@@ -120,9 +120,9 @@ static void ddp_reduce(struct ddp *d)
 	for (int at = 0; at < PARAMS; at += BUCKET) {
 		int n = PARAMS - at < BUCKET ? PARAMS - at : BUCKET;
 
-		if (at == 0 && fault_due(&d->faults, &d->faults.mismatch))
+		if (at == 0 && faults_miscounts(&d->faults))
 			n--;
-		if (at == 0 && fault_due(&d->faults, &d->faults.skip))
+		if (at == 0 && faults_skips(&d->faults))
 			continue;
 		MPI_Allreduce(in + at, out + at, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
 	}

@@ -165,32 +165,56 @@ static inline void faults_start(struct faults *f, int rank)
 	f->paused_at = 0;
 }
 
+/* Says when a fault really began, in wall-clock seconds: whoever measures detection needs it. */
+static inline void faults_say(const struct faults *f, const char *what)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	fprintf(stderr, "fault: rank %d %s at %lld.%03ld\n", f->rank, what, (long long)t.tv_sec,
+		t.tv_nsec / 1000000);
+}
+
 /* True once, when its time has come in the rank it is meant for. */
-static inline bool fault_due(struct faults *f, struct fault *one)
+static inline bool fault_due(struct faults *f, struct fault *one, const char *what)
 {
 	if (one->done || one->rank != f->rank || faults_now(f) < one->v[0])
 		return false;
 	one->done = true;
+	faults_say(f, what);
 	return true;
 }
 
 /* Start of a step: the place where a rank gets lost. */
 static inline void faults_strike(struct faults *f)
 {
-	if (fault_due(f, &f->kill))
+	if (fault_due(f, &f->kill, "kills itself"))
 		raise(SIGKILL);
-	if (fault_due(f, &f->stop))
+	if (fault_due(f, &f->stop, "stops itself"))
 		raise(SIGSTOP);
-	if (fault_due(f, &f->sleep))
+	if (fault_due(f, &f->sleep, "falls asleep"))
 		faults_sleep(f->sleep.v[1]);
 }
 
-static inline double faults_factor(const struct faults *f)
+static inline bool faults_skips(struct faults *f)
+{
+	return fault_due(f, &f->skip, "skips an operation");
+}
+
+static inline bool faults_miscounts(struct faults *f)
+{
+	return fault_due(f, &f->mismatch, "changes a count");
+}
+
+static inline double faults_factor(struct faults *f)
 {
 	double now = faults_now(f);
 
 	if (f->slow.rank != f->rank || now < f->slow.v[1] || now >= f->slow.v[2])
 		return 1;
+	if (!f->slow.done)
+		faults_say(f, "becomes slow");
+	f->slow.done = true;
 	return f->slow.v[0];
 }
 
@@ -198,7 +222,7 @@ static inline double faults_factor(const struct faults *f)
  * The rest of a computing phase that began at `since` (faults_now) and should last ms: sleeps
  * to its end, and a slow rank beyond it.
  */
-static inline void faults_compute(const struct faults *f, double since, double ms)
+static inline void faults_compute(struct faults *f, double since, double ms)
 {
 	double spent = faults_now(f) - since;
 	double whole = fmax(spent, ms * 1e-3);

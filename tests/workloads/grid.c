@@ -56,9 +56,9 @@ static void grid_communicate(struct grid *g, bool ending)
 	MPI_Allgather(g->part, PART, MPI_DOUBLE, g->gathered, PART, MPI_DOUBLE, g->pair);
 	for (int i = 0; i < GROUP; i++)
 		g->group_in[i] = g->gathered[i % PART];
-	if (fault_due(&g->faults, &g->faults.mismatch))
+	if (faults_miscounts(&g->faults))
 		count--;
-	if (!fault_due(&g->faults, &g->faults.skip))
+	if (!faults_skips(&g->faults))
 		MPI_Allreduce(g->group_in, g->group_out, count, MPI_DOUBLE, MPI_SUM, g->group);
 	MPI_Allreduce(in, g->world_out, 2, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
 }

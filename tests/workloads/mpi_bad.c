@@ -11,7 +11,7 @@
 #define STEP_MS	      20
 #define LONG_SECONDS  30
 
-static int rank;
+static int rank, size;
 
 static void step(MPI_Comm comm)
 {
@@ -40,7 +40,7 @@ static void bad_order(void)
 	MPI_Barrier(rank % 2 ? b : a);
 }
 
-/* Rank 1 leaves out a broadcast that nobody but itself would miss. */
+/* Rank 1 leaves out a broadcast, and those below it in the tree wait for good. */
 static void bad_skip(void)
 {
 	int word = rank;
@@ -52,13 +52,13 @@ static void bad_skip(void)
 	}
 }
 
-/* Rank 1 expects one number more than the root sends: no error, and not what was meant. */
+/* The last rank expects one number more than the root sends: no error, and not what was meant. */
 static void bad_count(void)
 {
 	int words[4] = {0};
 
 	for (int i = 0; i < 10 * HEALTHY_STEPS; i++) {
-		MPI_Bcast(words, i == 10 && rank == 1 ? 4 : 3, MPI_INT, 0, MPI_COMM_WORLD);
+		MPI_Bcast(words, i == 10 && rank == size - 1 ? 4 : 3, MPI_INT, 0, MPI_COMM_WORLD);
 		step(MPI_COMM_WORLD);
 	}
 }
@@ -104,6 +104,7 @@ int main(int argc, char **argv)
 {
 	MPI_Init(&argc, &argv);
 	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	MPI_Comm_size(MPI_COMM_WORLD, &size);
 	alarm(LONG_SECONDS + 15);
 	steps(MPI_COMM_WORLD, HEALTHY_STEPS);
 	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
