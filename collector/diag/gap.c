@@ -9,32 +9,42 @@
 
 #include "collector/diag/judge.h"
 #include "collector/diag/verdict.h"
-
 #include "common/base/hash.h"
 
 /* Ranks that have not reported so long after the first look are not just late starters. */
 #define MISSING_NS 10000000000u
 
-static bool first_of_node(const struct c4_diag_job *job, uint32_t r)
+/* More silent nodes than this are said in one sentence. */
+#define MAX_NODES 64
+
+struct silence {
+	uint32_t nnodes, nranks; /* nnodes may exceed MAX_NODES */
+	const char *node[MAX_NODES];
+	uint32_t ranks[MAX_NODES];
+};
+
+static void add_silent(struct silence *s, const char *node)
 {
-	for (uint32_t i = 0; i < r; i++)
-		if (job->ranks[i].silent && job->ranks[i].node && job->ranks[r].node &&
-		    !strcmp(job->ranks[i].node, job->ranks[r].node))
-			return false;
-	return true;
+	uint32_t known = s->nnodes < MAX_NODES ? s->nnodes : MAX_NODES;
+
+	s->nranks++;
+	for (uint32_t i = 0; i < known; i++)
+		if (!strcmp(s->node[i], node)) {
+			s->ranks[i]++;
+			return;
+		}
+	if (s->nnodes < MAX_NODES) {
+		s->node[s->nnodes] = node;
+		s->ranks[s->nnodes] = 1;
+	}
+	s->nnodes++;
 }
 
-static void report_silent(struct c4_look *l, uint32_t r)
+static void report_node(struct c4_look *l, const char *node, uint32_t n)
 {
-	const char *node = l->job->ranks[r].node ? l->job->ranks[r].node : "?";
 	uint64_t about = c4_hash_bytes(1, node, strlen(node));
-	struct c4_verdict *v;
-	uint32_t n = 0;
+	struct c4_verdict *v = c4_verdict_add(l->out, l->job, C4_INC_DATA_GAP, about, NULL, 0);
 
-	for (uint32_t i = r; i < l->job->nranks; i++)
-		n += l->job->ranks[i].silent && l->job->ranks[i].node &&
-		     !strcmp(l->job->ranks[i].node, node);
-	v = c4_verdict_add(l->out, l->job, C4_INC_DATA_GAP, about, NULL, 0);
 	if (!v)
 		return;
 	v->confirmed = true;
@@ -42,6 +52,21 @@ static void report_silent(struct c4_look *l, uint32_t r)
 	c4_verdict_say(v, "no data from the agent of node %s: its %u rank%s not judged", node, n,
 		       n == 1 ? " is" : "s are");
 	c4_verdict_evidence(v, "silent_ranks", n, NAN, 0, "node %s", node);
+}
+
+static void report_many(struct c4_look *l, const struct silence *s)
+{
+	struct c4_verdict *v = c4_verdict_add(l->out, l->job, C4_INC_DATA_GAP, 3, NULL, 0);
+
+	if (!v)
+		return;
+	v->confirmed = true;
+	v->confidence = 1.0;
+	c4_verdict_say(
+		v, "no data from many nodes, %s and %s among them: their %u ranks are not judged",
+		s->node[0], s->node[1], s->nranks);
+	c4_verdict_evidence(v, "silent_ranks", s->nranks, NAN, 0,
+			    "the monitor's own fault, likely");
 }
 
 static void report_missing(struct c4_look *l, uint32_t missing)
@@ -62,13 +87,19 @@ static void report_missing(struct c4_look *l, uint32_t missing)
 void c4_judge_gap(struct c4_look *l)
 {
 	const struct c4_diag_job *job = l->job;
+	struct silence silence = {0};
 	uint32_t missing = 0;
 
 	for (uint32_t r = 0; r < job->nranks; r++) {
 		missing += !job->ranks[r].seen;
-		if (job->ranks[r].silent && first_of_node(job, r))
-			report_silent(l, r);
+		if (job->ranks[r].silent)
+			add_silent(&silence, job->ranks[r].node ? job->ranks[r].node : "?");
 	}
+	if (silence.nnodes > MAX_NODES)
+		report_many(l, &silence);
+	else
+		for (uint32_t i = 0; i < silence.nnodes; i++)
+			report_node(l, silence.node[i], silence.ranks[i]);
 	if (missing && job->now_ns - l->memory->started_ns >= MISSING_NS)
 		report_missing(l, missing);
 }

@@ -51,6 +51,7 @@ struct slow {
 };
 
 struct findings {
+	double *share; /* per rank: largest share seen in communicators of 3 and more; NAN: none */
 	uint32_t n;
 	struct slow slow[MAX_SLOW];
 };
@@ -279,6 +280,20 @@ static bool fresh(struct c4_look *l, struct c4_comm_memory *cm, const struct c4_
 	return l->job->now_ns - cm->changed_ns <= patience;
 }
 
+/* A pair only says that the two differ; a larger communicator of the same rank knows better. */
+static bool contradicted(const struct table *t, const struct findings *f, uint32_t i)
+{
+	double share = f->share[t->comm->members[i]];
+
+	return t->n == 2 && !isnan(share) && share < MARGIN / 2;
+}
+
+static void remember_shares(const struct table *t, struct findings *f)
+{
+	for (uint32_t i = 0; t->n > 2 && i < t->n; i++)
+		f->share[t->comm->members[i]] = fmax(f->share[t->comm->members[i]], t->share[i]);
+}
+
 static void find_culprits(struct c4_look *l, struct table *t, const struct c4_comm_memory *cm,
 			  struct findings *f)
 {
@@ -289,12 +304,13 @@ static void find_culprits(struct c4_look *l, struct table *t, const struct c4_co
 	if (t->n == 2)
 		own = fmin(t->own[0], t->own[1]);
 	for (uint32_t i = 0; i < t->n; i++) {
-		if (!is_culprit(t, i, own) || (coupled && !unusual(t, cm, i)))
+		if (!is_culprit(t, i, own) || (coupled && !unusual(t, cm, i)) ||
+		    contradicted(t, f, i))
 			continue;
 		note(f, t, i, own, late);
 		found++;
 	}
-	if (found * 2 > t->n) /* most of them: a condition, not culprits */
+	if (found * 2 >= t->n && t->n > 2) /* half of them: two classes, not culprits */
 		f->n = before;
 }
 
@@ -324,6 +340,7 @@ static void judge_comm(struct c4_look *l, uint32_t index, struct findings *f)
 	}
 	if (!table_fill(&t) && fresh(l, cm, c, &t, &moved) && t.windows >= WINDOWS_MIN) {
 		widen_pairs(&t);
+		remember_shares(&t, f);
 		if (t.length_ns >= MIN_NS)
 			find_culprits(l, &t, cm, f);
 		if (moved)
@@ -419,12 +436,21 @@ static void report(struct c4_look *l, const struct findings *f, uint32_t k)
 
 void c4_judge_slow(struct c4_look *l)
 {
-	struct findings f = {0};
+	struct findings f = {.share = malloc((l->job->nranks + 1) * sizeof *f.share)};
 
-	for (uint32_t i = 0; i < l->job->ncomms; i++)
-		judge_comm(l, i, &f);
-	if (f.n * 2 > l->job->nranks)
+	if (!f.share) {
+		l->out->failed = true;
 		return;
-	for (uint32_t k = 0; k < f.n; k++)
+	}
+	for (uint32_t r = 0; r < l->job->nranks; r++)
+		f.share[r] = NAN;
+	for (uint32_t i = 0; i < l->job->ncomms; i++)
+		if (l->job->comms[i].size != 2)
+			judge_comm(l, i, &f);
+	for (uint32_t i = 0; i < l->job->ncomms; i++)
+		if (l->job->comms[i].size == 2)
+			judge_comm(l, i, &f);
+	for (uint32_t k = 0; k < f.n && f.n * 2 <= l->job->nranks; k++)
 		report(l, &f, k);
+	free(f.share);
 }
