@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * plan.h - what c4run is going to do, decided before anything is started: --dry-run prints it, a
+ * session carries it out. Reads the environment and looks for files, changes nothing.
+ */
+#ifndef C4_RUN_PLAN_H
+#define C4_RUN_PLAN_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "agent/run/env.h"
+#include "agent/run/options.h"
+#include "agent/run/rundir.h"
+#include "agent/run/shape.h"
+
+struct c4_plan {
+	const struct c4_run_opts *opts;
+	char *const *env; /* ours, as found */
+	struct c4_launch launch;
+	char job[C4_NAME_BYTES];
+	char hook[PATH_MAX];  /* empty: none */
+	const char *blind;    /* why the job cannot be observed, NULL if it can */
+	const char *dir_name; /* of a private runtime directory */
+	struct c4_rundir dir; /* planned, not made */
+	char collector[256];  /* HOST:PORT; port 0 stands for "a free one" */
+	bool embedded;	      /* the collector is our own */
+};
+
+void c4_plan_make(struct c4_plan *p, const struct c4_run_opts *opts, char *const *env);
+
+/* The variables of the job; pointers into the plan. */
+struct c4_job_env c4_plan_env(const struct c4_plan *p);
+
+#endif
