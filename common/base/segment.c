@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,6 +124,14 @@ static int set_path(struct c4_seg *s, const char *dir, uint32_t pid, uint64_t st
 	return path.cut ? -ENAMETOOLONG : 0;
 }
 
+/* Growing a file beyond the limit is not an error but a deadly SIGXFSZ. */
+static int file_size_allowed(size_t bytes)
+{
+	struct rlimit lim;
+
+	return getrlimit(RLIMIT_FSIZE, &lim) || lim.rlim_cur >= bytes;
+}
+
 int c4_seg_create(struct c4_seg *s, const char *dir)
 {
 	struct c4_seg_header toc = {0};
@@ -140,6 +149,8 @@ int c4_seg_create(struct c4_seg *s, const char *dir)
 	rc = set_path(&made, dir, pid, toc.start_jiffies);
 	if (rc)
 		return rc;
+	if (!file_size_allowed(made.bytes))
+		return -EFBIG;
 	fd = open(made.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * record.h - what a wrapper does before and after the real call.
+ *
+ *   struct c4_call call;
+ *   if (c4_call_open(&call))             outermost call of a recording process
+ *           c4_coll_enter(&call, slot, &args);
+ *   rc = real(…);
+ *   if (call.self)
+ *           c4_coll_leave(&call, rc != 0);
+ *
+ * Every open call is closed by exactly one of the _leave functions, c4_posted() or
+ * c4_call_close(). No syscall, no lock, no allocation; errno is not touched. Two clock reads for a
+ * call that can wait, none for one that cannot.
+ *
+ * Nonblocking collectives take their number when they are posted and finish in the wait or test
+ * that completes them; `kind`, `bytes`, `root` and `enter_ticks` of a communicator describe the
+ * operation entered last (number entered - 1).
+ */
+#ifndef C4_HOOK_RECORD_H
+#define C4_HOOK_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/hook/comm.h"
+#include "agent/hook/request.h"
+#include "agent/hook/thread.h"
+#include "c4/op.h"
+
+struct c4_call {
+	struct c4_self *self; /* NULL: not recorded */
+	uint64_t enter_ticks;
+	uint64_t leave_ticks;
+	uint64_t before_ticks; /* the thread's inside_ticks when it began */
+	uint64_t opno;
+	uint32_t slot;	 /* C4_COMM_LOST if none */
+	bool collective; /* a wait: slot and opno are a collective's */
+	bool waited;	 /* a wait: it lasted, for the operations it completed */
+};
+
+struct c4_op_args {
+	uint64_t bytes;
+	int32_t root; /* -1: none */
+	uint8_t kind; /* enum c4_op */
+	uint8_t dtype;
+	uint8_t redop;
+};
+
+#define C4_NO_PEER INT32_MIN
+
+static inline bool c4_call_open(struct c4_call *call)
+{
+	struct c4_self *self = &c4_self;
+
+	call->self = NULL;
+	if (!c4_hook_live() || !c4_thread_outermost(self, __builtin_frame_address(0)))
+		return false;
+	if (__builtin_expect(!self->line, 0))
+		c4_thread_claim(self);
+	self->frame = (uintptr_t)__builtin_frame_address(0);
+	call->self = self;
+	return true;
+}
+
+/* Ends an open call without a trace; also one that turned out not to be worth recording. */
+static inline void c4_call_close(struct c4_call *call)
+{
+	call->self->frame = 0;
+	call->self = NULL;
+}
+
+/* ---- blocking collectives ------------------------------------------------------------------- */
+
+void c4_coll_enter(struct c4_call *call, uint32_t slot, const struct c4_op_args *args);
+void c4_coll_leave(struct c4_call *call, bool failed);
+
+/* ---- any other call that can wait ----------------------------------------------------------- */
+
+/* Peers are ranks as the call names them, C4_NO_PEER for none; any negative other one: anybody. */
+void c4_p2p_enter(struct c4_call *call, uint32_t slot, uint8_t kind, int32_t to, int32_t from);
+void c4_p2p_leave(struct c4_call *call, bool failed);
+void c4_p2p_sent(uint32_t slot, uint64_t bytes);
+void c4_p2p_received(uint32_t slot, uint64_t bytes);
+
+/* Shows the thread inside an operation that has no number (start, end, creation by a group). */
+void c4_other_enter(struct c4_call *call, uint8_t kind);
+void c4_other_leave(struct c4_call *call);
+
+/* ---- nonblocking ---------------------------------------------------------------------------- */
+
+/* A collective is being posted; then what became of it. key: its request, 0 if it failed. */
+void c4_post(struct c4_call *call, uint32_t slot, const struct c4_op_args *args);
+void c4_posted(struct c4_call *call, uint64_t key, const struct c4_op_args *args, void *newcomm,
+	       uint8_t flags);
+
+/* Follows a request that is not a posted collective: point to point, or persistent. */
+void c4_follow(uint64_t key, uint32_t slot, const struct c4_op_args *args, uint8_t flags);
+
+/* A persistent request starts. */
+void c4_start(uint64_t key);
+
+/* ---- waiting for requests ------------------------------------------------------------------- */
+
+/* Names what the thread is about to wait for (or polls): the first collective, and peers. */
+void c4_wait_clear(struct c4_call *call);
+void c4_wait_add(struct c4_call *call, const struct c4_request *r);
+void c4_wait_peer(struct c4_call *call, uint32_t slot, int32_t peer);
+
+void c4_wait_enter(struct c4_call *call);
+void c4_wait_leave(struct c4_call *call, bool p2p);
+
+/*
+ * A poll returned. Consecutive fruitless ones close together are one wait, and shown as such; the
+ * one that succeeds ends it.
+ */
+void c4_poll_leave(struct c4_call *call, bool hit, bool p2p);
+
+/* The request's operation is complete: call tells when and how long it was waited for. */
+void c4_complete(struct c4_call *call, struct c4_request *r, bool failed);
+
+#endif
