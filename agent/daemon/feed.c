@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/daemon/feed.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#include "common/base/clock.h"
+#include "common/base/hash.h"
+#include "common/log.h"
+
+static uint64_t draw_instance(void)
+{
+	uint64_t v = 0;
+
+	if (getrandom(&v, sizeof v, GRND_NONBLOCK) != sizeof v)
+		v = c4_hash_u64(c4_mono_ns(), (uint64_t)(uintptr_t)&v);
+	return v ? v : 1;
+}
+
+int c4_feed_start(struct c4_feed *f, const struct c4_poster_config *config)
+{
+	f->instance = draw_instance();
+	f->seq = f->dropped = f->pushed_out = 0;
+	f->anew = false;
+	f->writer = c4_post_writer_new();
+	if (!f->writer)
+		return -ENOMEM;
+	f->poster = c4_poster_start(config);
+	if (f->poster)
+		return 0;
+	c4_post_writer_free(f->writer);
+	return -EINVAL;
+}
+
+bool c4_feed_stop(struct c4_feed *f, uint64_t patience_ns)
+{
+	if (!c4_poster_stop(f->poster, patience_ns))
+		return false;
+	c4_post_writer_free(f->writer);
+	return true;
+}
+
+/* ---- posting -------------------------------------------------------------------------------- */
+
+static void send_post(struct c4_feed *f, uint64_t now_ns, bool last)
+{
+	struct c4_post_head head = {.agent = f->agent,
+				    .instance = f->instance,
+				    .seq = ++f->seq,
+				    .interval_ms = f->interval_ms,
+				    .dropped_posts = f->dropped,
+				    .bad_segments = f->bad_segments,
+				    .last = last};
+	size_t len;
+	void *data = c4_post_finish(f->writer, &head, C4_POSTER_ROOM, &len);
+
+	if (data)
+		c4_poster_send(f->poster, f->seq, now_ns, data, len);
+	else
+		f->anew = true; /* out of memory: what it told is told again */
+}
+
+static bool is_wanted(const struct c4_target *t, enum c4_feed_extent extent)
+{
+	return t->gone ? !t->end_seq : extent != C4_FEED_ENDED;
+}
+
+static void tell_anew(struct c4_watch *w)
+{
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct c4_target *t = c4_watch_get(w, i);
+
+		c4_target_forget_posted(t);
+		t->end_seq = 0;
+	}
+}
+
+static void add_target(struct c4_feed *f, struct c4_target *t, uint64_t now_ns)
+{
+	if (!c4_post_add(f->writer, t, now_ns)) {
+		send_post(f, now_ns, false);
+		c4_post_begin(f->writer);
+		if (!c4_post_add(f->writer, t, now_ns))
+			return; /* out of memory: its turn comes with the next post */
+	}
+	if (t->gone)
+		t->end_seq = f->seq + 1;
+}
+
+void c4_feed_post(struct c4_feed *f, struct c4_watch *w, enum c4_feed_extent extent,
+		  uint64_t now_ns)
+{
+	if (f->anew && extent != C4_FEED_ENDED) {
+		tell_anew(w);
+		f->anew = false;
+	}
+	c4_post_begin(f->writer);
+	for (uint32_t i = 0; i < w->n; i++)
+		if (is_wanted(c4_watch_get(w, i), extent))
+			add_target(f, c4_watch_get(w, i), now_ns);
+	send_post(f, now_ns, extent == C4_FEED_LAST);
+}
+
+/* ---- what became of it ---------------------------------------------------------------------- */
+
+/* Whether the post that carried its end is settled, and so its file no longer needed. */
+static bool end_settled(const struct c4_target *t, uint64_t settled)
+{
+	return t->gone && t->end_seq && t->end_seq <= settled;
+}
+
+uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)
+{
+	struct c4_poster_news news;
+	bool lost;
+
+	c4_poster_news(f->poster, &news);
+	lost = news.pushed_out > f->pushed_out;
+	f->pushed_out = news.pushed_out;
+	f->dropped = news.dropped;
+	f->anew |= lost || news.resync;
+	for (uint32_t i = 0; i < w->n;) {
+		struct c4_target *t = c4_watch_get(w, i);
+
+		if (!end_settled(t, news.settled)) {
+			i++;
+			continue;
+		}
+		c4_target_drop_file(t);
+		/* perhaps its end was in a lost post: it stays, without its file, to be told again
+		 */
+		if (lost)
+			i++;
+		else
+			c4_watch_remove(w, i);
+	}
+	return news.interval_ms;
+}
+
+bool c4_feed_settled(struct c4_feed *f)
+{
+	return c4_poster_settled(f->poster) >= f->seq;
+}
