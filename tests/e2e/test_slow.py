@@ -3,7 +3,7 @@
 
 import pytest
 
-from conftest import mpirun, until, workload
+from conftest import MPI_OPTIONS, mpirun, until, workload
 
 FAULT_AT = 4
 
@@ -35,7 +35,7 @@ def test_slow_rank_recovers(start):
 
 
 def test_two_slow_ranks_are_both_named(start):
-    # Two launches of the same grid cannot be combined: rank 1 is slow by its own option.
+    # One option names one slow rank: the two are started with different command lines.
     slow = [workload("grid"), "--seconds", "16", "--slow"]
     line = mpirun(4, [*slow, f"1:1.4:{FAULT_AT}"], nodes=2)
     line += [":", "-np", "2", "-x", "C4_NODE=n2", *slow, f"4:1.4:{FAULT_AT}"]
@@ -53,7 +53,7 @@ def test_a_blip_names_nobody(start):
 
 def test_all_slower_together_names_nobody(start):
     slow = [workload("grid"), "--seconds", "16", "--slow"]
-    line = ["mpirun", *mpirun(1, [])[1:-4]]
+    line = ["mpirun", *MPI_OPTIONS]
     for rank in range(6):
         line += [":"] if rank else []
         line += ["-np", "1", "-x", f"C4_NODE=n{rank // 2}", *slow, f"{rank}:1.5:6"]
