@@ -286,14 +286,6 @@ static void close_block(struct c4_fold *f, struct folding *c, uint32_t i)
 	memmove(o, o + 1, (c->nopen - i) * sizeof *o);
 }
 
-/* Emits what there is of the newest block; the rest of it stays open. */
-static void cut_block(struct c4_fold *f, struct open_block *o)
-{
-	o->b.partial = true;
-	emit(f, &o->b);
-	block_init(&o->b, o->b.comm, end_of(&o->b), o->b.level);
-}
-
 static struct open_block *open_block(struct c4_fold *f, struct folding *c, uint64_t first,
 				     uint8_t level)
 {
@@ -510,6 +502,23 @@ void c4_fold_add(struct c4_fold *f, const struct c4_event *ev, const struct c4_t
 		add_next(f, c, ev, rate, now_ns);
 }
 
+/*
+ * Emits what there is of the newest block. The rest of it stays open, unless operations have become
+ * so rare that it would take too long: then shorter blocks follow, at whose ends the ranks meet.
+ */
+static void cut_newest(struct c4_fold *f, struct folding *c, uint64_t now_ns)
+{
+	struct open_block *o = &c->open[c->nopen - 1];
+
+	o->b.partial = true;
+	emit(f, &o->b);
+	block_init(&o->b, o->b.comm, end_of(&o->b), o->b.level);
+	update_rate(c, c->next, now_ns);
+	update_level(c, block_goal_ns(f));
+	if (c->level < o->b.level)
+		c->nopen--;
+}
+
 static void cut_comm(struct c4_fold *f, struct folding *c, uint64_t now_ns, uint64_t patience_ns)
 {
 	uint32_t i = 0;
@@ -520,8 +529,8 @@ static void cut_comm(struct c4_fold *f, struct folding *c, uint64_t now_ns, uint
 		if (!o->b.count || since(now_ns, o->opened_ns) < patience_ns) {
 			i++;
 		} else if (end_of(&o->b) < o->limit) {
-			cut_block(f, o);
-			i++;
+			cut_newest(f, c, now_ns);
+			return;
 		} else {
 			close_block(f, c, i);
 		}

@@ -5,7 +5,7 @@
  *	op numbers   0       8      16      24
  *	             |-------|-------|-------|      level 3: blocks of 2^3 operations
  *	             |---|---|                      level 2, two pieces of one of level 3
- *	             |----|--|                      a partial piece and its rest
+ *	             |----|--|                      a partial piece (cut by time) and its rest
  *
  * Every rank cuts at multiples of a power of two, so blocks join without clocks and without the
  * ranks agreeing on a level. The level follows the communicator's own rate, averaged over seconds
