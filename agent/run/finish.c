@@ -131,7 +131,8 @@ static void print_summary(struct c4_session *s)
 	char outcome[64];
 	struct c4_buf text = {0};
 
-	if (s->plan->opts->quiet || s->start_error)
+	/* blind: a warning has said so already */
+	if (s->plan->opts->quiet || s->start_error || s->plan->blind)
 		return;
 	c4_summary_render(&text, s->report, c4_job_outcome(&s->job, outcome, sizeof outcome));
 	if (text.len) {

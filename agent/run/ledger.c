@@ -47,21 +47,31 @@ static struct c4_ledger_entry *find(struct c4_ledger *l, uint64_t id)
 	return NULL;
 }
 
-static void announce_line(const json_t *incident, bool resolved, uint64_t at_ns,
-			  c4_ledger_cb announce, void *arg)
+static void announce_line(const struct c4_ledger *l, const json_t *incident, bool resolved,
+			  uint64_t at_ns, c4_ledger_cb announce, void *arg)
 {
 	unsigned int tenths = (unsigned int)(at_ns / 100000000u);
 	char kind[32], summary[C4_TEXT], label[160], line[C4_TEXT + 96];
 
 	c4_text_of(incident, "kind", kind, sizeof kind);
 	c4_text_of(incident, "summary", summary, sizeof summary);
-	for (char *p = kind; *p; p++)
+	for (char *p = kind; l->loud && *p; p++)
 		*p = (char)toupper((unsigned char)*p);
 	c4_incident_label(incident, label, sizeof label);
 	snprintf(line, sizeof line, "c4: [%02u:%02u.%u] %s %s", tenths / 600, tenths / 10 % 60,
-		 tenths % 10, resolved ? "RESOLVED" : kind,
+		 tenths % 10, resolved ? (l->loud ? "RESOLVED" : "resolved") : kind,
 		 resolved || !*summary ? label : summary);
 	announce(arg, line);
+}
+
+/* Suspects are nobody's business yet, nor ever if they dissolve unconfirmed. */
+static bool was_confirmed(const json_t *incident, const char *state)
+{
+	const char *when = json_string_value(json_object_get(incident, "confirmed"));
+
+	if (!strcmp(state, "resolved"))
+		return when && *when;
+	return !strcmp(state, "confirmed") || !strcmp(state, "acted");
 }
 
 static void look_at(struct c4_ledger *l, const json_t *incident, uint64_t at_ns,
@@ -74,7 +84,7 @@ static void look_at(struct c4_ledger *l, const json_t *incident, uint64_t at_ns,
 	uint64_t hash;
 
 	c4_text_of(incident, "state", state, sizeof state);
-	if (!id || !strcmp(state, "suspect") || !*state)
+	if (!id || !was_confirmed(incident, state))
 		return;
 	resolved = !strcmp(state, "resolved");
 	hash = c4_hash_bytes(0, id, strlen(id));
@@ -87,10 +97,10 @@ static void look_at(struct c4_ledger *l, const json_t *incident, uint64_t at_ns,
 		e = &l->entries[l->count++];
 		e->id = hash;
 		e->resolved = false;
-		announce_line(incident, false, at_ns, announce, arg);
+		announce_line(l, incident, false, at_ns, announce, arg);
 	}
 	if (resolved && !e->resolved)
-		announce_line(incident, true, at_ns, announce, arg);
+		announce_line(l, incident, true, at_ns, announce, arg);
 	e->resolved = resolved;
 	if (resolved)
 		return;

@@ -18,6 +18,7 @@ struct c4_ledger {
 		uint64_t id; /* hash of the incident's id */
 		bool resolved;
 	} entries[C4_LEDGER_MAX];
+	bool loud; /* kinds in capitals, for a terminal; else as the API spells them */
 	unsigned int count;
 	unsigned int open;     /* announced, not resolved */
 	unsigned int unlisted; /* beyond the table, per look */

@@ -111,3 +111,9 @@ bool c4_node_has_rank0(const struct c4_node *n)
 		close(fd);
 	return fd >= 0;
 }
+
+void c4_node_leave(struct c4_node *n)
+{
+	close(n->keeper_fd);
+	close(n->members_fd);
+}

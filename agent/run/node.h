@@ -37,4 +37,7 @@ bool c4_node_alone(const struct c4_node *n);
 
 bool c4_node_has_rank0(const struct c4_node *n);
 
+/* Drops the locks; the files stay for the others. */
+void c4_node_leave(struct c4_node *n);
+
 #endif

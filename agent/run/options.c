@@ -31,7 +31,7 @@ static const struct c4_opt table[] = {
 	{"store", 0, C4_OPT_STR, &opts.store, "FILE", NULL,
 	 "database of its own collector; default: none", 0, 0},
 	{"interval", 'i', C4_OPT_MS, &opts.interval_ms, "TIME", NULL,
-	 "time between posts of its own agent", 0, 0},
+	 "time between posts of its own agent, 50ms to 60s", 50, 60000},
 	{"quiet", 'q', C4_OPT_FLAG, &opts.quiet, NULL, NULL, "no live line, no summary", 0, 0},
 	{"verbose", 'v', C4_OPT_FLAG, &opts.verbose, NULL, NULL, "say what is started", 0, 0},
 	{0}};

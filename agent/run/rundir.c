@@ -108,7 +108,7 @@ void c4_rundir_remove(const struct c4_rundir *r)
 	while (dir && (entry = readdir(dir))) {
 		int fd = dirfd(dir);
 
-		if (!fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+		if (!fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) && !S_ISDIR(st.st_mode))
 			unlinkat(fd, entry->d_name, 0);
 	}
 	if (dir)

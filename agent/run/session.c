@@ -241,7 +241,7 @@ static void on_signal(struct c4_session *s, const struct c4_signal *signal)
 		on_child(s);
 		return;
 	}
-	if (!signal->from_terminal)
+	if (!signal->from_terminal && !c4_witness_saw(&s->witness, signal->number))
 		c4_job_signal(&s->job, signal->number);
 	if (!ends_us(signal->number))
 		return;
@@ -331,8 +331,10 @@ static int open_loop(struct c4_session *s)
 {
 	int rc = c4_signals_init(&s->signals);
 
-	if (!rc)
+	if (!rc) {
+		c4_witness_start(&s->witness);
 		rc = uv_loop_init(&s->loop);
+	}
 	if (!rc)
 		rc = uv_poll_init(&s->loop, &s->signal_poll, s->signals.fd);
 	if (rc)
@@ -355,8 +357,11 @@ static void release(struct c4_session *s)
 	c4_watch_release(&s->watch);
 	json_decref(s->report);
 	c4_live_clear(&s->live);
+	c4_witness_stop(&s->witness);
 	if (s->keeper)
 		c4_rundir_remove(&s->plan->dir);
+	if (s->joined)
+		c4_node_leave(&s->node);
 }
 
 int c4_session_run(struct c4_session *s, struct c4_plan *plan)
@@ -368,6 +373,7 @@ int c4_session_run(struct c4_session *s, struct c4_plan *plan)
 	if (rc) {
 		/* no loop, no wrapper: be the command itself */
 		c4_warn("event loop: %s: the job runs unobserved", uv_strerror(rc));
+		c4_witness_stop(&s->witness);
 		c4_signals_restore(&s->signals);
 		execvp(plan->opts->command[0], plan->opts->command);
 		return c4_job_exit_code(-errno);

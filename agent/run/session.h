@@ -32,6 +32,7 @@
 #include "agent/run/sidecar.h"
 #include "agent/run/signals.h"
 #include "agent/run/watch.h"
+#include "agent/run/witness.h"
 
 enum c4_stage {
 	C4_STAGE_BEGIN,
@@ -48,6 +49,7 @@ struct c4_session {
 	uv_loop_t loop;
 	struct c4_signals signals;
 	uv_poll_t signal_poll;
+	struct c4_witness witness;
 	uv_timer_t timer; /* of begin (waiting for the keeper) and finish, never both */
 	enum c4_stage stage;
 	bool keeper;

@@ -77,35 +77,37 @@ static void on_deadline(uv_timer_t *timer)
 	}
 }
 
+static void be_ready(struct c4_sidecar *s)
+{
+	s->line[strcspn(s->line, "\n")] = '\0';
+	stop_listening(s);
+	if (!s->stopping)
+		uv_timer_stop(&s->timer);
+	s->ready = true;
+	s->cb(s, C4_SIDECAR_READY, s->arg);
+}
+
 /*
- * End of file without a line: it is dying, and how it died matters (SIGCHLD brings that), or it
- * dropped the descriptor and the deadline decides.
+ * The line ends with a newline or with the file. End of file without anything: it is dying, and
+ * how it died matters (SIGCHLD brings that), or it dropped the descriptor and the deadline decides.
  */
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct c4_sidecar *s = poll->data;
-	ssize_t n;
+	size_t room = sizeof s->line - 1 - s->line_len;
+	ssize_t n = status < 0 ? 0 : read(s->ready_fd, s->line + s->line_len, room);
 
 	(void)events;
-	n = status < 0 ? 0
-		       : read(s->ready_fd, s->line + s->line_len, sizeof s->line - 1 - s->line_len);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0) {
 		s->line_len += (size_t)n;
 		s->line[s->line_len] = '\0';
 	}
-	if (!strchr(s->line, '\n')) {
-		if (n <= 0 || s->line_len + 1 >= sizeof s->line)
-			stop_listening(s);
-		return;
-	}
-	*strchr(s->line, '\n') = '\0';
-	stop_listening(s);
-	if (!s->stopping)
-		uv_timer_stop(&s->timer);
-	s->ready = true;
-	s->cb(s, C4_SIDECAR_READY, s->arg);
+	if (strchr(s->line, '\n') || (n <= 0 && s->line_len))
+		be_ready(s);
+	else if (n <= 0 || s->line_len == sizeof s->line - 1)
+		stop_listening(s);
 }
 
 static int with_ready_fd(char *const *argv, int fd, char **full, char *number, size_t n)

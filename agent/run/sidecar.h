@@ -3,9 +3,9 @@
  * sidecar.h - one of our own daemons (collector or agent) as a child: started, waited for until it
  * says it is ready, ended in good time.
  *
- * The daemon gets "--ready-fd N" and writes one line there once it serves; the line is kept. Both
- * start and stop have a deadline, so that a stuck daemon never holds up the job or its end.
- * Event loop thread only; the storage must outlive the loop.
+ * The daemon gets "--ready-fd N" and writes one line there once it serves (the newline may be
+ * missing); it is kept. Both start and stop have a deadline, so that a stuck daemon never holds up
+ * the job or its end. Event loop thread only; the storage must outlive the loop.
  */
 #ifndef C4_RUN_SIDECAR_H
 #define C4_RUN_SIDECAR_H

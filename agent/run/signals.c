@@ -61,16 +61,20 @@ void c4_signals_restore(const struct c4_signals *s)
 	sigprocmask(SIG_SETMASK, &s->found_mask, NULL);
 }
 
+/*
+ * Raised while still blocked: the terminal's own ^Z may be pending as well, and then both are one
+ * stop, with SIGCONT dropping what is left. The other way round it would stop us twice.
+ */
 static void take_default(int number)
 {
 	struct sigaction plain = {.sa_handler = SIG_DFL};
 	sigset_t one;
 
 	sigaction(number, &plain, NULL);
+	raise(number);
 	sigemptyset(&one);
 	sigaddset(&one, number);
 	sigprocmask(SIG_UNBLOCK, &one, NULL);
-	raise(number);
 }
 
 void c4_signals_die(int number)

@@ -113,6 +113,7 @@ void c4_watch_start(struct c4_watch *w, uv_loop_t *loop, struct c4_api *api, str
 	char quoted[200];
 
 	*w = (struct c4_watch){.api = api, .live = live, .address = address, .start_ns = start_ns};
+	w->ledger.loud = live->terminal;
 	c4_api_quote(quoted, sizeof quoted, job);
 	snprintf(w->query, sizeof w->query, "?job=%s", quoted);
 	uv_timer_init(loop, &w->timer);
