@@ -22,7 +22,7 @@ static void show(struct c4_call *call, uint8_t kind, uint8_t flags)
 	struct c4_seg_thread *line = call->self->line;
 
 	line->flags = flags;
-	line->comm = (uint16_t)call->slot;
+	line->comm = (uint16_t)(call->slot < C4_SEG_COMMS ? call->slot : C4_SEG_NO_COMM);
 	line->enter_ticks = call->enter_ticks;
 	line->opno = call->opno;
 	__atomic_store_n(&line->kind, kind, __ATOMIC_RELEASE);
@@ -254,19 +254,31 @@ void c4_posted(struct c4_call *call, uint64_t key, const struct c4_op_args *args
 		c4_seg_add(&c->errors, 1);
 }
 
-void c4_follow(uint64_t key, uint32_t slot, const struct c4_op_args *args, uint8_t flags)
-{
-	struct c4_request r = describe(slot, args, flags);
-
-	add_request(key, &r);
-}
-
-static void start_p2p(const struct c4_request *r)
+static void count_message(const struct c4_request *r)
 {
 	if (r->kind == C4_OP_SEND)
 		c4_p2p_sent(r->slot, r->bytes);
 	else
 		c4_p2p_received(r->slot, r->bytes);
+}
+
+void c4_follow(uint64_t key, uint32_t slot, const struct c4_op_args *args, uint8_t flags)
+{
+	struct c4_request r = describe(slot, args, flags);
+
+	if (flags & C4_REQ_ACTIVE)
+		count_message(&r);
+	add_request(key, &r);
+}
+
+void c4_unfollow(uint64_t key)
+{
+	int32_t cell = c4_request_take(key);
+
+	if (cell < 0)
+		return;
+	give_up(c4_request_at(cell));
+	c4_request_drop(cell);
 }
 
 void c4_start(uint64_t key)
@@ -281,7 +293,7 @@ void c4_start(uint64_t key)
 	r->flags |= C4_REQ_ACTIVE;
 	c = comm_of(r->slot);
 	if (r->flags & C4_REQ_P2P) {
-		start_p2p(r);
+		count_message(r);
 	} else if (c && c->id == r->comm_id) {
 		struct c4_call call = {.slot = r->slot};
 		struct c4_op_args args = {r->bytes, r->peer, r->kind, r->dtype, r->redop};

@@ -94,8 +94,12 @@ void c4_post(struct c4_call *call, uint32_t slot, const struct c4_op_args *args)
 void c4_posted(struct c4_call *call, uint64_t key, const struct c4_op_args *args, void *newcomm,
 	       uint8_t flags);
 
-/* Follows a request that is not a posted collective: point to point, or persistent. */
+/* Follows a request that is not a posted collective: a message (counted if it is active), or a
+ * persistent operation. args->root is the peer of a message. */
 void c4_follow(uint64_t key, uint32_t slot, const struct c4_op_args *args, uint8_t flags);
+
+/* The program frees a request without completing it. */
+void c4_unfollow(uint64_t key);
 
 /* A persistent request starts. */
 void c4_start(uint64_t key);
