@@ -2,8 +2,8 @@
 /*
  * arena.h - memory that is given back all at once: for decoding one message after the other.
  *
- * Holds at most `limit` bytes; beyond it (and when malloc fails) allocation returns NULL. Reset keeps
- * the first chunk, so that a steady stream of messages allocates nothing. One thread.
+ * Holds at most `limit` bytes; beyond it (and when malloc fails) allocation returns NULL. Reset
+ * keeps the first chunk, so that a steady stream of messages allocates nothing. One thread.
  */
 #ifndef C4_DS_ARENA_H
 #define C4_DS_ARENA_H
@@ -14,7 +14,7 @@ struct c4_arena_chunk;
 
 struct c4_arena {
 	struct c4_arena_chunk *chunks; /* newest first */
-	size_t held;                   /* bytes of all chunks */
+	size_t held;		       /* bytes of all chunks */
 	size_t limit;
 };
 
