@@ -33,7 +33,7 @@ static bool is_segment(const char *name)
 /* The file's entry, new ones with verdict RETRY; NULL: no room. */
 static struct file *file_of(struct c4_scan *s, const struct dirent *e, uint64_t now_ns)
 {
-	uint64_t key = c4_hash_bytes((uint64_t)e->d_ino, e->d_name, strlen(e->d_name));
+	uint64_t key = c4_hash_u64(c4_hash_bytes(0, e->d_name, strlen(e->d_name)), e->d_ino);
 	struct file *f = c4_map_get(&s->files, key);
 
 	if (f)

@@ -79,6 +79,13 @@ static void drop(C4__V1__Post *p)
 	c4__v1__post__free_unpacked(p, NULL);
 }
 
+/* It waits in read(2), or is just about to. */
+static bool is_alive(const C4__V1__Process *m)
+{
+	return m->run == C4__V1__PROCESS__RUN__RUN_SLEEPING ||
+	       m->run == C4__V1__PROCESS__RUN__RUN_RUNNING;
+}
+
 static void publish_and_adopt(void)
 {
 	rank_comm(&rank, 0, 11);
@@ -129,7 +136,7 @@ static void test_first_post(void **state)
 	assert_int_equal(m->identity->rank, 3);
 	assert_string_equal(m->identity->node, "n1");
 	assert_int_equal(m->phase, C4_PHASE_RUN);
-	assert_int_equal(m->run, C4__V1__PROCESS__RUN__RUN_SLEEPING);
+	assert_true(is_alive(m));
 	assert_int_equal(m->n_comms, 1);
 	assert_int_equal(m->comms[0]->id, 11);
 	assert_non_null(m->comms[0]->identity);
@@ -318,7 +325,7 @@ static void test_truncated(void **state)
 	look();
 	assert_true(target->broken);
 	p = post();
-	assert_int_equal(p->processes[0]->run, C4__V1__PROCESS__RUN__RUN_SLEEPING);
+	assert_true(is_alive(p->processes[0]));
 	drop(p);
 }
 
