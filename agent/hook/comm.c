@@ -44,23 +44,24 @@ void c4_comm_unlock(void)
 
 /* ---- handles -------------------------------------------------------------------------------- */
 
-static uint64_t *find_word(uint64_t key)
+/* The word in the key's bucket that holds `wanted`: the key itself, or 0 for a free one. */
+static uint64_t *find_word(uint64_t key, uint64_t wanted)
 {
 	uint64_t *way = &c4_comm_map[c4_comm_bucket(key)];
 
 	for (uint32_t i = 0; i < C4_COMM_WAYS; i++)
-		if ((__atomic_load_n(&way[i], __ATOMIC_RELAXED) & 0xffffffffffffULL) == key)
+		if ((__atomic_load_n(&way[i], __ATOMIC_RELAXED) & C4_COMM_KEY_MASK) == wanted)
 			return &way[i];
 	return NULL;
 }
 
 int c4_comm_bind(uint64_t key, uint32_t slot)
 {
-	uint64_t *word = find_word(key);
+	uint64_t *word = find_word(key, key);
 
 	if (!word)
-		word = find_word(0);
-	if (!word || !key || key >> 48)
+		word = find_word(key, 0);
+	if (!word || !key || key & ~C4_COMM_KEY_MASK)
 		return -ENOSPC;
 	__atomic_store_n(word, (uint64_t)slot << 48 | key, __ATOMIC_RELEASE);
 	return 0;
@@ -68,9 +69,9 @@ int c4_comm_bind(uint64_t key, uint32_t slot)
 
 void c4_comm_unbind(uint64_t key)
 {
-	uint64_t *word = find_word(key);
+	uint64_t *word = find_word(key, key);
 
-	if (word)
+	if (word && key)
 		__atomic_store_n(word, 0, __ATOMIC_RELEASE);
 }
 

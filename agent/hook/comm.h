@@ -44,6 +44,8 @@ extern struct c4_comm c4_comms[C4_SEG_COMMS] __attribute__((visibility("hidden")
 extern uint64_t c4_comm_map[C4_COMM_KEYS] __attribute__((visibility("hidden")));
 
 /* Handles are addresses or small numbers: the upper 16 bits of a map word hold the slot. */
+#define C4_COMM_KEY_MASK 0xffffffffffffULL
+
 static inline uint32_t c4_comm_bucket(uint64_t key)
 {
 	return (uint32_t)((key * 0x9e3779b97f4a7c15ULL) >> 58) * C4_COMM_WAYS;
@@ -56,7 +58,7 @@ static inline uint32_t c4_comm_find(uint64_t key)
 	for (uint32_t i = 0; i < C4_COMM_WAYS; i++) {
 		uint64_t word = __atomic_load_n(&way[i], __ATOMIC_ACQUIRE);
 
-		if ((word & 0xffffffffffffULL) == key)
+		if ((word & C4_COMM_KEY_MASK) == key)
 			return (uint32_t)(word >> 48);
 	}
 	return C4_COMM_UNKNOWN;
