@@ -23,7 +23,7 @@
 
 struct rank {
 	pid_t pid;
-	int hold; /* closing it lets the child exit with status 0 */
+	int hold; /* a byte into it lets the child exit with status 0 */
 	struct c4_seg seg;
 };
 
@@ -34,9 +34,7 @@ static inline void rank_child(const char *dir, int report, int hold)
 
 	if (c4_seg_create(&s, dir) || write(report, s.path, sizeof s.path) != sizeof s.path)
 		_exit(99);
-	while (read(hold, &byte, 1) > 0)
-		;
-	_exit(0);
+	_exit(read(hold, &byte, 1) == 1 ? 0 : 98);
 }
 
 static inline void rank_map(struct rank *r)
@@ -155,15 +153,15 @@ static inline void rank_end(struct rank *r, int signo)
 {
 	if (signo)
 		kill(r->pid, signo);
-	if (r->hold >= 0)
-		close(r->hold);
-	r->hold = -1;
+	else if (write(r->hold, "x", 1) != 1)
+		abort();
 }
 
 static inline void rank_release(struct rank *r)
 {
 	rank_end(r, SIGKILL);
 	waitpid(r->pid, NULL, 0);
+	close(r->hold);
 	c4_seg_unlink(&r->seg);
 	c4_seg_close(&r->seg);
 }

@@ -19,8 +19,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SINK_BODY_MAX	(16u << 20)
-#define SINK_ANSWER_MAX 256
+#define SINK_BODY_MAX	 (16u << 20)
+#define SINK_ANSWER_MAX	 256
+#define SINK_CONNECTIONS 8
 
 /* Returns the HTTP status; *answer_len bytes were written to answer. Runs on the sink's thread. */
 typedef int sink_take(void *arg, const unsigned char *body, size_t len, unsigned char *answer,
@@ -73,45 +74,48 @@ static inline long sink_read_head(struct sink *s, int fd)
 	return -1;
 }
 
-static inline void sink_serve(struct sink *s, int fd)
+/* One request; false: the connection is to be closed. */
+static inline bool sink_serve(struct sink *s, int fd)
 {
-	unsigned char answer[SINK_ANSWER_MAX];
-	long len;
+	unsigned char answer[SINK_ANSWER_MAX], *body;
+	long len = sink_read_head(s, fd);
+	size_t answer_len = 0;
+	char head[128];
+	bool ok = false;
+	int n;
 
-	while ((len = sink_read_head(s, fd)) >= 0 && len <= (long)SINK_BODY_MAX) {
-		unsigned char *body = malloc((size_t)len + 1);
-		size_t answer_len = 0;
-		char head[128];
-		int n;
-
-		if (!body || !sink_read(s, fd, body, (size_t)len)) {
-			free(body);
-			return;
-		}
+	body = len >= 0 && len <= (long)SINK_BODY_MAX ? malloc((size_t)len + 1) : NULL;
+	if (body && sink_read(s, fd, body, (size_t)len)) {
 		n = s->take(s->arg, body, (size_t)len, answer, &answer_len);
-		free(body);
 		n = snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n", n,
 			     answer_len);
-		if (write(fd, head, (size_t)n) != n ||
-		    write(fd, answer, answer_len) != (ssize_t)answer_len)
-			return;
+		ok = send(fd, head, (size_t)n, MSG_NOSIGNAL) == n &&
+		     send(fd, answer, answer_len, MSG_NOSIGNAL) == (ssize_t)answer_len;
 	}
+	free(body);
+	return ok;
 }
 
 static inline void *sink_run(void *arg)
 {
 	struct sink *s = arg;
-	struct pollfd p[2] = {{.fd = s->listener, .events = POLLIN},
-			      {.fd = s->stop[0], .events = POLLIN}};
+	struct pollfd p[2 + SINK_CONNECTIONS] = {{.fd = s->stop[0], .events = POLLIN},
+						 {.fd = s->listener, .events = POLLIN}};
+	nfds_t n = 2;
 
-	while (poll(p, 2, -1) >= 0 && !p[1].revents) {
-		int fd = accept(s->listener, NULL, NULL);
-
-		if (fd < 0)
-			continue;
-		sink_serve(s, fd);
-		close(fd);
+	while (poll(p, n, -1) >= 0 && !p[0].revents) {
+		for (nfds_t i = 2; i < n; i++) {
+			if (!p[i].revents || sink_serve(s, p[i].fd))
+				continue;
+			close(p[i].fd);
+			p[i--] = p[--n];
+		}
+		if (p[1].revents && n < 2 + SINK_CONNECTIONS)
+			p[n++] = (struct pollfd){.fd = accept(s->listener, NULL, NULL),
+						 .events = POLLIN};
 	}
+	for (nfds_t i = 2; i < n; i++)
+		close(p[i].fd);
 	return NULL;
 }
 
