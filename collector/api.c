@@ -9,7 +9,6 @@
 #include "c4/version.h"
 #include "collector/incident_json.h"
 #include "collector/json.h"
-#include "collector/judge.h"
 #include "collector/metrics.h"
 #include "collector/view.h"
 
@@ -150,8 +149,8 @@ static void get_report(struct call *x)
 		c4_api_error(x->out, 404, name ? "no job '%.64s'" : "no job yet", name);
 		return;
 	}
-	if (j->memory) /* a closed job does not change */
-		c4_judge_refresh(j, x->now_ns);
+	if (j->memory && j->changed_ns > j->judged_ns)
+		c4_collector_look(x->c, j, x->now_ns, x->wall_ns);
 	answer_json(x->out, 200, c4_view_report(j, &x->c->incidents, x->now_ns));
 }
 

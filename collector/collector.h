@@ -44,4 +44,7 @@ enum c4_post_refusal c4_collector_post(struct c4_collector *c, const void *body,
 void c4_collector_tick(struct c4_collector *c, uint64_t mono_ns, uint64_t wall_ns);
 #define C4_TICK_MS 250u
 
+/* Judges one job now: so that who asks for its report sees what the newest posts mean. */
+void c4_collector_look(struct c4_collector *c, struct c4_job *j, uint64_t now_ns, uint64_t wall_ns);
+
 #endif

@@ -79,6 +79,7 @@ static void take_processes(struct c4_ingest *in, struct c4_agent *a, const C4__V
 		.stats = in->stats,
 		.agent = a,
 		.now_ns = now_ns,
+		.made_ns = c4_vclock_ago(now_ns, post->queued_ns),
 		.wall_ns = wall_ns,
 	};
 

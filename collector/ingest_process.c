@@ -102,6 +102,8 @@ static void take_load(struct c4_rank *r, struct c4_diag_rank *d, const C4__V1__P
 
 	d->cpu = d->cpu > 0 ? d->cpu + CPU_SMOOTH * (cpu - d->cpu) : cpu;
 	d->io_bytes = p->io_bytes;
+	d->runqueue = p->runqueue_permille / 1000.0;
+	d->p2p_share = p->alive_ns ? (double)p->p2p_ns / (double)p->alive_ns : 0;
 	if (p->cpu_permille > ACTIVE_CPU || p->io_bytes)
 		r->active_ns = r->sample_ns;
 	r->outside_ns = p->outside_ns ? c4_vclock_ago(r->sample_ns, p->outside_ns) : 0;
@@ -356,7 +358,7 @@ static void take_samples(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4_
 {
 	struct c4_diag_rank *d = &r->job->now[r->rank];
 
-	r->sample_ns = c4_vclock_ago(ctx->now_ns, p->age_ns);
+	r->sample_ns = c4_vclock_ago(ctx->made_ns, p->age_ns);
 	take_life(r, d, p);
 	take_load(r, d, p);
 	take_losses(r, p);

@@ -11,7 +11,8 @@ struct c4_ingest_ctx {
 	struct c4_stats *stats;
 	struct c4_agent *agent;
 	uint64_t now_ns, wall_ns;
-	bool resync; /* out: the agent knows identities we do not */
+	uint64_t made_ns; /* when the agent made the post: ages count from there */
+	bool resync;	  /* out: the agent knows identities we do not */
 };
 
 /* The rank it is about, or NULL if it was left out (counted). */

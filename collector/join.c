@@ -339,11 +339,14 @@ static bool window_close(struct c4_join *j, uint64_t end, uint64_t now_ns)
 	return true;
 }
 
-/* How long the open window up to `end` took, by this member's own measure. */
+/* How long the open window up to `end` took, by this member's own measure. A hole is long enough:
+ * closing at its end keeps it out of the next window. */
 static uint64_t span_until(const struct track *t, uint64_t end)
 {
 	uint64_t span = 0;
 
+	if (t->n && t->queue[0].first >= end)
+		return C4_JOIN_SPAN_NS;
 	for (uint32_t i = 0; i < t->n && t->queue[i].end <= end; i++)
 		span += t->queue[i].part.span_sum_ns;
 	return span;

@@ -146,23 +146,29 @@ static int default_store(char *path, size_t n)
 	return len < (int)n ? 0 : -ENAMETOOLONG;
 }
 
-static int open_store(struct c4_store **ret)
+/* NULL in *ret: none is wanted. False after telling why it cannot be. */
+static bool open_store(struct c4_store **ret)
 {
 	char path[PATH_MAX];
 
 	*ret = NULL;
 	if (opt.store && !strcmp(opt.store, "none"))
-		return 0;
+		return true;
 	if (opt.store) {
-		if (snprintf(path, sizeof path, "%s", opt.store) >= (int)sizeof path)
-			return -ENAMETOOLONG;
+		snprintf(path, sizeof path, "%s", opt.store);
 	} else if (default_store(path, sizeof path)) {
 		c4_warn("store: no state directory: incidents are kept in memory only");
-		return 0;
+		return true;
 	}
 	make_parents(path);
+	if (c4_store_check(path)) {
+		c4_error("store %s: not a c4 database: name another file", path);
+		return false;
+	}
 	*ret = c4_store_new(path, (uint64_t)opt.retain_ms * 1000000);
-	return *ret ? 0 : -ENOMEM;
+	if (!*ret)
+		c4_error("store %s: out of memory", path);
+	return *ret != NULL;
 }
 
 /* One descriptor per agent: take what the system allows. */
@@ -209,10 +215,24 @@ static int serve(struct program *p, int fd, uint16_t port)
 	return 0;
 }
 
+static bool start_collector(struct program *p)
+{
+	struct c4_store *store;
+
+	uv_loop_init(&p->loop);
+	if (!open_store(&store))
+		return false;
+	if (!c4_collector_init(&p->collector, &p->loop, store, (uint64_t)opt.retain_ms * 1000000,
+			       c4_mono_ns(), c4_wall_ns()))
+		return true;
+	c4_error("out of memory");
+	c4_store_free(store);
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static struct program p;
-	struct c4_store *store;
 	char err[512];
 	uint16_t port;
 	int fd, rc, first = c4_cli_parse(&cli, argc, argv);
@@ -226,16 +246,8 @@ int main(int argc, char **argv)
 		c4_error("cannot listen on %s", err);
 		return 1;
 	}
-	uv_loop_init(&p.loop);
-	rc = open_store(&store);
-	if (!rc)
-		rc = c4_collector_init(&p.collector, &p.loop, store,
-				       (uint64_t)opt.retain_ms * 1000000, c4_mono_ns(),
-				       c4_wall_ns());
-	if (rc) {
-		c4_error("cannot start: %s", strerror(-rc));
+	if (!start_collector(&p))
 		return 1;
-	}
 	rc = serve(&p, fd, port);
 	c4_collector_release(&p.collector, c4_mono_ns(), c4_wall_ns());
 	return rc;

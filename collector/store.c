@@ -74,6 +74,18 @@ void c4_store_limit_pages(struct c4_store *s, int pages)
 	s->max_pages = pages;
 }
 
+int c4_store_check(const char *path)
+{
+	static const char magic[16] = "SQLite format 3";
+	char head[sizeof magic];
+	FILE *f = fopen(path, "rb");
+	size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+
+	if (f)
+		fclose(f);
+	return n && (n < sizeof head || memcmp(head, magic, sizeof head) != 0) ? -EBADMSG : 0;
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static const char schema[] = "BEGIN IMMEDIATE;"

@@ -3,8 +3,8 @@
  * store.h - incidents on disk: SQLite in WAL mode, schema version in PRAGMA user_version.
  *
  * Opening is part of each sync, so that a store that could not be opened (no directory, full or
- * read-only disk) is tried again by whoever retries. A file that is no database or a broken one is
- * moved aside as FILE.corrupt-TIME, never deleted, and a new one begun. A database of a newer
+ * read-only disk) is tried again by whoever retries. A broken database is moved aside as
+ * FILE.corrupt-TIME, never deleted, and a new one begun. A database of a newer
  * schema is left alone and is an error.
  *
  * Blocking: call it where waiting is allowed. One call at a time, from any thread. Silent: what
@@ -28,6 +28,10 @@ struct c4_store_row {
 	uint64_t first_ns, confirmed_ns, resolved_ns, changed_ns; /* wall clock */
 	bool open;
 };
+
+/* 0 if there is no such file or it may be ours; -EBADMSG if it is something else than a database,
+ * which nobody should begin to write to. */
+int c4_store_check(const char *path);
 
 /* Does not touch the file yet. NULL: out of memory. */
 struct c4_store *c4_store_new(const char *path, uint64_t retain_ns);

@@ -52,7 +52,7 @@ enum c4_post_refusal c4_collector_post(struct c4_collector *c, const void *body,
 	return c4_ingest_post(&c->ingest, body, n, c4_vclock_now(&c->clock, mono_ns), wall_ns, ret);
 }
 
-static void look(struct c4_collector *c, struct c4_job *j, uint64_t now_ns, uint64_t wall_ns)
+void c4_collector_look(struct c4_collector *c, struct c4_job *j, uint64_t now_ns, uint64_t wall_ns)
 {
 	struct c4_verdicts verdicts = {0};
 
@@ -100,7 +100,7 @@ static void look_at_jobs(struct c4_collector *c, uint64_t now_ns, uint64_t wall_
 			revive(j, now_ns);
 		if (!j->memory || !c4_judge_due(j, now_ns))
 			continue;
-		look(c, j, now_ns, wall_ns);
+		c4_collector_look(c, j, now_ns, wall_ns);
 		if (over_for_good(j, now_ns))
 			close_job(c, j, now_ns, wall_ns);
 	}
