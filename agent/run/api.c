@@ -12,15 +12,20 @@
 
 #define QUEUE 8
 
+static const long timeout_ms[] = {[C4_API_QUICK] = 1500, [C4_API_PATIENT] = 10000};
+
+#define CLIENTS (sizeof timeout_ms / sizeof *timeout_ms)
+
 struct request {
 	char path[512];
+	enum c4_api_patience patience;
 	c4_api_cb cb;
 	void *arg;
 };
 
 struct c4_api {
 	uv_loop_t *loop;
-	struct c4_http *http; /* belongs to the worker while busy */
+	struct c4_http *http[CLIENTS]; /* belong to the worker while busy */
 	struct request queue[QUEUE];
 	unsigned int first, count; /* queue[first] is the one in flight while busy */
 	bool busy;
@@ -33,7 +38,16 @@ struct c4_api {
 
 static void start_next(struct c4_api *api);
 
-struct c4_api *c4_api_new(uv_loop_t *loop, const char *base, long timeout_ms)
+void c4_api_free(struct c4_api *api)
+{
+	if (!api)
+		return;
+	for (size_t i = 0; i < CLIENTS; i++)
+		c4_http_free(api->http[i]);
+	free(api);
+}
+
+struct c4_api *c4_api_new(uv_loop_t *loop, const char *base)
 {
 	struct c4_api *api = calloc(1, sizeof *api);
 
@@ -41,19 +55,14 @@ struct c4_api *c4_api_new(uv_loop_t *loop, const char *base, long timeout_ms)
 		return NULL;
 	api->loop = loop;
 	api->work.data = api;
-	api->http = c4_http_new(base, timeout_ms);
-	if (api->http)
-		return api;
-	free(api);
-	return NULL;
-}
-
-void c4_api_free(struct c4_api *api)
-{
-	if (!api)
-		return;
-	c4_http_free(api->http);
-	free(api);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		api->http[i] = c4_http_new(base, timeout_ms[i]);
+		if (api->http[i])
+			continue;
+		c4_api_free(api);
+		return NULL;
+	}
+	return api;
 }
 
 int c4_api_idle(const struct c4_api *api)
@@ -76,13 +85,15 @@ static void parse(struct c4_api *api, const struct c4_buf *body)
 static void run(uv_work_t *work)
 {
 	struct c4_api *api = work->data;
+	const struct request *r = &api->queue[api->first];
+	struct c4_http *http = api->http[r->patience];
 	struct c4_buf body = {0};
 
 	api->error[0] = '\0';
 	api->answer = NULL;
-	api->status = c4_http_get(api->http, api->queue[api->first].path, &body);
+	api->status = c4_http_get(http, r->path, &body);
 	if (api->status < 0)
-		snprintf(api->error, sizeof api->error, "%s", c4_http_error(api->http));
+		snprintf(api->error, sizeof api->error, "%s", c4_http_error(http));
 	else if (api->status != 200)
 		snprintf(api->error, sizeof api->error, "HTTP status %d", api->status);
 	else
@@ -114,7 +125,8 @@ static void start_next(struct c4_api *api)
 	uv_queue_work(api->loop, &api->work, run, finished);
 }
 
-int c4_api_get(struct c4_api *api, const char *path, c4_api_cb cb, void *arg)
+int c4_api_get(struct c4_api *api, enum c4_api_patience patience, const char *path, c4_api_cb cb,
+	       void *arg)
 {
 	struct request *r;
 
@@ -123,6 +135,7 @@ int c4_api_get(struct c4_api *api, const char *path, c4_api_cb cb, void *arg)
 	r = &api->queue[(api->first + api->count) % QUEUE];
 	if ((size_t)snprintf(r->path, sizeof r->path, "%s", path) >= sizeof r->path)
 		return -ENAMETOOLONG;
+	r->patience = patience;
 	r->cb = cb;
 	r->arg = arg;
 	api->count++;

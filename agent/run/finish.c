@@ -54,13 +54,13 @@ static bool wants_report(const struct c4_session *s)
 	return s->voice && (s->plan->opts->report || !s->plan->opts->quiet);
 }
 
-static void ask_report(struct c4_session *s, c4_api_cb cb)
+static void ask_report(struct c4_session *s, enum c4_api_patience patience, c4_api_cb cb)
 {
 	char job[200], path[256];
 
 	c4_api_quote(job, sizeof job, s->plan->job);
 	snprintf(path, sizeof path, "/api/v1/report?job=%s", job);
-	if (c4_api_get(s->api, path, cb, s))
+	if (c4_api_get(s->api, patience, path, cb, s))
 		cb(s, -1, NULL, "too many questions under way");
 }
 
@@ -94,7 +94,7 @@ void c4_finish_report_now(struct c4_session *s)
 	if (!s->voice || !s->plan->opts->report)
 		return;
 	if (s->api)
-		ask_report(s, on_early_report);
+		ask_report(s, C4_API_QUICK, on_early_report);
 	else
 		on_early_report(s, -1, NULL, s->trouble ? s->trouble : "no collector");
 }
@@ -108,7 +108,7 @@ static bool settled(const struct c4_session *s, int status, const json_t *answer
 	const char *state = json_string_value(json_object_get(answer, "state"));
 
 	if (status == 404)
-		return s->agent.ready;
+		return s->plan->embedded || s->agent.stopping;
 	return !answer || !state || strcmp(state, "running") != 0;
 }
 
@@ -183,13 +183,37 @@ static bool stop(struct c4_session *s, struct c4_sidecar *sidecar, unsigned int 
 	return sidecar->told || !c4_sidecar_running(sidecar);
 }
 
+/* A collector that cannot be reached takes no last post and gives no report: do not wait. */
+static void on_health(void *arg, int status, json_t *answer, const char *error)
+{
+	struct c4_session *s = arg;
+
+	s->probing = false;
+	s->mute = status < 0;
+	if (s->mute) {
+		keep(s, status, answer, error);
+		if (s->stage == C4_STAGE_AGENT)
+			c4_sidecar_stop(&s->agent, HURRY_GRACE_MS);
+	}
+	c4_finish_advance(s);
+}
+
+static void leave_running(struct c4_session *s)
+{
+	c4_watch_stop(&s->watch);
+	s->probing = s->api && !c4_api_get(s->api, C4_API_QUICK, "/healthz", on_health, s);
+	s->stage = C4_STAGE_AGENT;
+}
+
+/* A silent collector shows at the quick probe; only one that answers gets our patience. */
 static bool fetch_report(struct c4_session *s)
 {
-	if (!s->api || !wants_report(s) || s->start_error)
+	if (!s->api || s->mute || !wants_report(s) || s->start_error)
 		return true;
-	if (!s->asking)
-		ask_report(s, on_report);
-	s->asking = true;
+	if (!s->asking && !s->probing) {
+		s->asking = true;
+		ask_report(s, C4_API_PATIENT, on_report);
+	}
 	return false;
 }
 
@@ -203,10 +227,8 @@ static bool stop_collector(struct c4_session *s)
 
 void c4_finish_advance(struct c4_session *s)
 {
-	if (s->stage == C4_STAGE_LINGER && linger(s)) {
-		c4_watch_stop(&s->watch);
-		s->stage = C4_STAGE_AGENT;
-	}
+	if (s->stage == C4_STAGE_LINGER && linger(s))
+		leave_running(s);
 	if (s->stage == C4_STAGE_AGENT && stop(s, &s->agent, AGENT_GRACE_MS)) {
 		s->stage = C4_STAGE_REPORT;
 		set_deadline(s, SETTLE_MS);

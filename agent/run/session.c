@@ -73,7 +73,8 @@ static int launch(struct c4_session *s, struct c4_sidecar *sidecar, char **argv)
 {
 	static char program[2][PATH_MAX];
 	char *path = program[sidecar == &s->agent];
-	char **env = c4_sidecar_env_new(s->plan->env, s->plan->opts->verbose ? "info" : "warn");
+	/* what they would warn of (nobody answers, nothing to read) we say ourselves, once */
+	char **env = c4_sidecar_env_new(s->plan->env, s->plan->opts->verbose ? "info" : "error");
 	int rc = env ? c4_find_program(sidecar->name, path, PATH_MAX) : -ENOMEM;
 
 	argv[0] = path;
@@ -130,7 +131,7 @@ static void begin_with_address(struct c4_session *s)
 		start_job(s);
 		return;
 	}
-	s->api = s->voice ? c4_api_new(&s->loop, s->plan->collector, HTTP_MS) : NULL;
+	s->api = speaks(s) ? c4_api_new(&s->loop, s->plan->collector) : NULL;
 	rc = s->keeper ? start_agent(s) : 0;
 	if (rc) {
 		go_blind(s, "c4agent cannot be started");

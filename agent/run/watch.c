@@ -77,7 +77,7 @@ static void ask(struct c4_watch *w, const char *path, c4_api_cb cb)
 	char full[384];
 
 	snprintf(full, sizeof full, "%s%s", path, w->query);
-	if (!c4_api_get(w->api, full, cb, w))
+	if (!c4_api_get(w->api, C4_API_QUICK, full, cb, w))
 		w->in_flight++;
 }
 

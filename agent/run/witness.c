@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static _Noreturn void sleep_forever(pid_t parent)
@@ -65,12 +66,28 @@ static unsigned long long pending(pid_t pid)
 	return at ? strtoull(at + strlen("\nShdPnd:"), NULL, 16) : 0;
 }
 
+/*
+ * What pends at the witness never goes away, so a fresh one takes over. A signal that comes in
+ * between is seen by neither, or by the fresh one alone: it counts as the same signal, as the
+ * kernel itself would have merged the two had we been slower, and the change starts anew.
+ */
+static void replace(struct c4_witness *w, int number)
+{
+	const struct timespec now = {0, 0};
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, number);
+	do {
+		c4_witness_stop(w);
+		c4_witness_start(w);
+	} while (sigtimedwait(&one, NULL, &now) == number);
+}
+
 bool c4_witness_saw(struct c4_witness *w, int number)
 {
 	if (!w->pid || !(pending(w->pid) >> (number - 1) & 1))
 		return false;
-	/* what pends there never goes away: a fresh one for the next */
-	c4_witness_stop(w);
-	c4_witness_start(w);
+	replace(w, number);
 	return true;
 }

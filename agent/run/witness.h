@@ -23,7 +23,7 @@ struct c4_witness {
 /* To be called before other threads and descriptors exist that it would keep. */
 void c4_witness_start(struct c4_witness *w);
 
-/* Whether the group got this signal since the last call that said so. */
+/* Whether the group got this signal, which must be blocked, since the last call that said so. */
 bool c4_witness_saw(struct c4_witness *w, int number);
 
 void c4_witness_stop(struct c4_witness *w);

@@ -4,14 +4,20 @@
 No MPI here: statuses, signals, streams, files, and what happens when our own parts are missing.
 """
 
+import fcntl
+import http.server
 import json
 import os
 import pty
 import select
 import signal
 import socket
+import struct
 import subprocess
+import termios
+import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -292,7 +298,7 @@ def test_unreachable_collector(hook, tmp_path):
                "sh", "-c", "sleep 1.2; echo out; exit 4")
     assert done.returncode == 4
     assert done.stdout == "out\n"
-    warnings = [row for row in done.stderr.splitlines() if row.startswith("c4run: warn")]
+    warnings = [row for row in done.stderr.splitlines() if "warn" in row]
     assert len(warnings) == 1 and f"127.0.0.1:{port}" in warnings[0]
     written = json.loads(report.read_text())
     assert written["schema"] == "c4.report/v1"
@@ -380,14 +386,14 @@ def test_companions_die_with_us(alone, hook, tmp_path):
     fake.write_text('#!/bin/sh\necho $$ >"$PID_FILE"\nwhile [ "$1" != --ready-fd ]; do shift; done\n'
                     'echo 127.0.0.1:9 >/proc/self/fd/$2\nexec sleep 60\n')
     fake.chmod(0o755)
-    job = subprocess.Popen([alone, "--hook-lib", hook, "sleep", "60"], stderr=subprocess.DEVNULL,
+    job = subprocess.Popen([alone, "--hook-lib", hook, "sh", "-c", "echo $$; exec sleep 60"],
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                            env={"PATH": "/usr/bin:/bin", "PID_FILE": str(pid_file)})
     try:
         pid = int(until(lambda: pid_file.exists() and pid_file.read_text().strip(), 10))
         # own session: the terminal's keys pass it by
         assert os.getsid(pid) == pid
-        child = int(subprocess.run(["pgrep", "-P", str(job.pid), "-x", "sleep"],
-                                   capture_output=True, text=True).stdout.split()[0])
+        child = int(job.stdout.readline())
     finally:
         job.kill()
         job.wait()
@@ -409,6 +415,146 @@ def test_private_directory_is_removed(hook, tmp_path):
     path, mode = done.stdout.split()
     assert mode == "700"
     assert not os.path.exists(path)
+
+
+# ---- what a collector says ---------------------------------------------------------------------
+
+INCIDENT = {"id": "i1", "kind": "slow-rank", "state": "confirmed", "confirmed": "2025-01-01T00:00:00Z",
+            "culprit": {"ranks": [5], "node": "n2"}, "detect_ms": 3100,
+            "summary": "rank 5 (node n2) arrives 41 ms late"}
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """Answers what its test wants it to."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.incidents = []
+        self.states = ["finished"]  # of the report, one per question, the last for ever
+        self.asked = []
+        self.address = f"127.0.0.1:{self.server_address[1]}"
+
+    def answer(self, path, query):
+        job = urllib.parse.unquote(query.partition("job=")[2])
+        if path == "/api/v1/incidents":
+            return {"incidents": self.incidents}
+        if path == "/api/v1/jobs":
+            return {"jobs": [{"job": job, "ranks": 8, "nodes": ["n0", "n1"], "ops": 1234,
+                              "step_ms": 20}]}
+        if path == "/api/v1/comms":
+            return {"comms": [{"name": "world", "busbw_gbps": 2.1}]}
+        if path == "/api/v1/report":
+            state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+            return {"schema": "c4.report/v1", "job": job, "state": state, "ranks": 8,
+                    "ranks_seen": 8, "nodes": 2, "duration_s": 1.5, "communicators": [],
+                    "incidents": self.incidents}
+        return None
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?")
+        self.server.asked.append(path)
+        value = self.server.answer(path, query)
+        body = json.dumps(value if value is not None else {"error": "no"}).encode()
+        self.send_response(200 if value is not None else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def collector():
+    server = Collector()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+def test_incidents_are_told_once_and_summed_up(collector, hook, tmp_path, begin):
+    report = tmp_path / "r.json"
+    stop = tmp_path / "stop"
+    collector.states = ["running", "running", "finished"]
+    job = begin("--hook-lib", hook, "--collector", collector.address, "--job", "my/job", "--report",
+                str(report), "sh", "-c", COUNT, str(stop))
+    collector.incidents = [INCIDENT]
+    line = job.stderr.readline()
+    assert line.endswith("] slow-rank rank 5 (node n2) arrives 41 ms late\n"), line
+    collector.incidents = [dict(INCIDENT, state="resolved")]
+    line = job.stderr.readline()
+    assert line.endswith("] resolved slow-rank rank 5 (n2)\n"), line
+    stop.touch()
+    out, err = job.communicate(timeout=30)
+    assert job.returncode == 9 and out == ""
+    assert err.splitlines()[0] == "c4: job my/job: 8 ranks on 2 nodes, 1.5 s, exit 9"
+    assert "slow-rank  rank 5 (node n2) arrives 41 ms late (resolved, named after 3.1 s)" in err
+    written = json.loads(report.read_text())
+    assert written["state"] == "finished"  # it waited for the collector to have judged it all
+    assert written["incidents"] == collector.incidents
+
+
+def test_quiet_still_names_and_reports(collector, hook, tmp_path):
+    report = tmp_path / "r.json"
+    collector.incidents = [INCIDENT]
+    done = run("--quiet", "--hook-lib", hook, "--collector", collector.address, "--report",
+               str(report), "sh", "-c", "exit 0")
+    assert len(done.stderr.splitlines()) == 1 and "arrives 41 ms late" in done.stderr
+    assert json.loads(report.read_text())["ranks"] == 8
+
+
+def test_collector_that_speaks_nonsense(collector, hook):
+    collector.answer = lambda *_: ["not", {"what": "it"}, None]
+    done = run("--hook-lib", hook, "--collector", collector.address, "sh", "-c", "exit 4")
+    assert done.returncode == 4
+    collector.answer = lambda *_: {"incidents": 7, "jobs": {}, "comms": "x", "state": None}
+    done = run("--hook-lib", hook, "--collector", collector.address, "sh", "-c", "exit 4")
+    assert done.returncode == 4
+
+
+def test_status_line_on_a_terminal(collector, hook, tmp_path):
+    """It lives in the last row outside the scrolling region, and is gone at the end."""
+    stop = tmp_path / "stop"
+    collector.incidents = [INCIDENT]
+    pid, master = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execl(program("c4run"), "c4run", "--hook-lib", hook, "--collector", collector.address,
+                 "sh", "-c", COUNT, str(stop))
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
+    seen = b""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if select.select([master], [], [], 0.1)[0]:
+            try:
+                seen += os.read(master, 65536)
+            except OSError:
+                break
+        if b"world busbw" in seen:
+            stop.touch()
+    os.close(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    text = seen.decode()
+    assert "8 ranks on 2 nodes · 1.2k ops · step 20 ms · world busbw 2.1 Gb/s" in text
+    assert "· 1 incident: slow-rank rank 5 (n2)" in text
+    assert "] SLOW-RANK rank 5 (node n2) arrives 41 ms late\r\n" in text
+    assert "\x1b[1;23r" in text and "\x1b[24;1H" in text
+    # the region is lifted after the last status and before the summary
+    lifted = text.rindex("\x1b[r")
+    assert text.rindex("world busbw") < lifted < text.index("c4: job")
 
 
 # ---- one c4run per rank ------------------------------------------------------------------------
