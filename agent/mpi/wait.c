@@ -21,8 +21,6 @@ void c4_wait_note(struct c4_wait *w, struct c4_requests reqs)
 	w->reqs = reqs;
 	w->p2p = false;
 	w->n = reqs.n < C4_WAIT_REQUESTS ? reqs.n : C4_WAIT_REQUESTS;
-	if (reqs.n > w->n)
-		c4_seg_add(&c4_hook.seg.hdr->lost[C4_LOST_REQUESTS], (uint64_t)(reqs.n - w->n));
 	for (int i = 0; i < w->n; i++)
 		w->keys[i] = key_at(&reqs, i);
 	for (int i = 0; c4_mpi.threads && i < w->n; i++)
@@ -94,7 +92,9 @@ static void complete_listed(struct c4_wait *w, int ndone, const int *list, bool 
 	for (int k = 0; k < ndone; k++) {
 		int i = list ? list[k] - base : k;
 
-		if (i >= 0 && i < w->n)
+		if (i >= w->n)
+			c4_seg_lose(&c4_hook.seg, C4_LOST_REQUESTS);
+		else if (i >= 0)
 			complete(w, i, false, keep);
 	}
 }
