@@ -57,8 +57,9 @@ struct c4_session {
 	bool joined; /* node is valid */
 	bool asking; /* for the final report */
 	bool concluded;
-	bool mute;  /* the collector did not answer at the end */
-	bool hurry; /* told to end while finishing: wait for as little as possible */
+	bool probing; /* whether the collector still answers */
+	bool mute;    /* it does not */
+	bool hurry;   /* told to end while finishing: wait for as little as possible */
 	struct c4_node node;
 	struct c4_sidecar collector;
 	struct c4_sidecar agent;
