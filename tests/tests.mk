@@ -43,7 +43,7 @@ $(B)/workloads/%: tests/workloads/%.c $(wildcard tests/workloads/*.h)
 $(B)/workloads/%: tests/workloads/%.f90
 	@mkdir -p $(@D)
 	@echo "  MPIF90  $<"
-	$(Q)mpif90 -O2 -g -Wall -o $@ $<
+	$(Q)mpif90 -O2 -g -Wall -J$(@D) -o $@ $<
 MPI_BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/mpi_*.c))
 $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)

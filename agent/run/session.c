@@ -89,12 +89,10 @@ static int launch(struct c4_session *s, struct c4_sidecar *sidecar, char **argv)
 static int start_collector(struct c4_session *s)
 {
 	const struct c4_run_opts *o = s->plan->opts;
-	char *argv[C4_SIDECAR_ARGS] = {NULL, (char *)"--listen", (char *)s->plan->collector};
+	/* its default would be the site's store: a job of our own has nothing to write there */
+	char *argv[C4_SIDECAR_ARGS] = {NULL, (char *)"--listen", (char *)s->plan->collector,
+				       (char *)"--store", (char *)(o->store ? o->store : "none")};
 
-	if (o->store) {
-		argv[3] = (char *)"--store";
-		argv[4] = (char *)o->store;
-	}
 	return launch(s, &s->collector, argv);
 }
 
