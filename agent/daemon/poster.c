@@ -23,8 +23,9 @@ struct c4_poster {
 	struct c4_http *http;
 	pthread_t thread;
 	pthread_mutex_t mutex; /* guards what follows */
-	pthread_cond_t wake;
-	bool stop;
+	pthread_cond_t wake;   /* for the thread: a post, or the end */
+	pthread_cond_t gone;   /* from the thread: `ended` */
+	bool stop, ended;
 	struct c4_backlog backlog;
 	uint64_t in_flight; /* seq, 0: none */
 	uint64_t last_seq;
@@ -101,15 +102,19 @@ static bool next_item(struct c4_poster *p, struct c4_backlog_item *item)
 	return got;
 }
 
+static struct timespec instant(uint64_t mono_ns)
+{
+	return (struct timespec){(time_t)(mono_ns / 1000000000u), (long)(mono_ns % 1000000000u)};
+}
+
 /* False: time to stop. New posts do not end the pause. */
 static bool pause_for(struct c4_poster *p, uint64_t ns)
 {
-	uint64_t until = c4_mono_ns() + ns;
-	struct timespec t = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+	struct timespec until = instant(c4_mono_ns() + ns);
 	bool go_on;
 
 	pthread_mutex_lock(&p->mutex);
-	while (!p->stop && pthread_cond_timedwait(&p->wake, &p->mutex, &t) == 0)
+	while (!p->stop && pthread_cond_timedwait(&p->wake, &p->mutex, &until) == 0)
 		;
 	go_on = !p->stop;
 	pthread_mutex_unlock(&p->mutex);
@@ -230,6 +235,10 @@ static void *run(void *arg)
 		deliver(p, &link, &item);
 		free(item.data);
 	}
+	pthread_mutex_lock(&p->mutex);
+	p->ended = true;
+	pthread_cond_signal(&p->gone);
+	pthread_mutex_unlock(&p->mutex);
 	return NULL;
 }
 
@@ -243,6 +252,7 @@ static int init_sync(struct c4_poster *p)
 		return -1;
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->wake, &attr);
+	pthread_cond_init(&p->gone, &attr);
 	pthread_condattr_destroy(&attr);
 	return pthread_mutex_init(&p->mutex, NULL);
 }
@@ -265,18 +275,23 @@ struct c4_poster *c4_poster_start(const struct c4_poster_config *config)
 
 bool c4_poster_stop(struct c4_poster *p, uint64_t patience_ns)
 {
-	uint64_t until = c4_mono_ns() + patience_ns;
-	struct timespec t = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+	struct timespec until = instant(c4_mono_ns() + patience_ns);
+	bool ended;
 
 	pthread_mutex_lock(&p->mutex);
 	p->stop = true;
 	pthread_cond_signal(&p->wake);
+	while (!p->ended && pthread_cond_timedwait(&p->gone, &p->mutex, &until) == 0)
+		;
+	ended = p->ended;
 	pthread_mutex_unlock(&p->mutex);
-	if (pthread_clockjoin_np(p->thread, NULL, CLOCK_MONOTONIC, &t))
+	if (!ended)
 		return false;
+	pthread_join(p->thread, NULL);
 	c4_backlog_release(&p->backlog);
 	c4_http_free(p->http);
 	pthread_cond_destroy(&p->wake);
+	pthread_cond_destroy(&p->gone);
 	pthread_mutex_destroy(&p->mutex);
 	free(p);
 	return true;
