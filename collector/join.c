@@ -332,6 +332,7 @@ static bool window_close(struct c4_join *j, uint64_t end, uint64_t now_ns)
 		if (part_collect(&j->tracks[m], j->base, end, &sums, &w.parts[m]) < 0)
 			return false;
 	w.count = (uint32_t)min_u64(end - j->base, UINT32_MAX);
+	w.kind = sums.kind;
 	w.serial = ++j->serial;
 	window_keep(j, w);
 	base_move(j, end, now_ns);

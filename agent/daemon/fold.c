@@ -183,7 +183,8 @@ static void account(struct c4_block *b, const struct c4_event *ev, const struct 
 	b->bytes += ev->bytes;
 	b->signature += c4_op_signature(ev->opno, ev->kind, ev->bytes, ev->root);
 	b->errors += !!(ev->flags & C4_EV_ERROR);
-	b->kind = ev->kind;
+	if (c4_op_info(ev->kind)->cls == C4_CLASS_SYNC || c4_op_info(b->kind)->cls != C4_CLASS_SYNC)
+		b->kind = ev->kind;
 }
 
 /* ---- times of one operation ----------------------------------------------------------------- */

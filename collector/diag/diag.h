@@ -95,6 +95,7 @@ struct c4_diag_part {
 struct c4_diag_window {
 	uint64_t first;
 	uint32_t count;
+	uint32_t kind;		    /* of a SYNC operation in it, if there is one */
 	uint64_t serial;	    /* grows by one per window of this communicator, from 1 */
 	struct c4_diag_part *parts; /* one per member */
 };

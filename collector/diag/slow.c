@@ -11,7 +11,7 @@
  * Over the last windows a member is a culprit if
  *   1. its excess of own work over the members' median is at least MARGIN of the span,
  *   2. that stands out of the other members' spread (MAD), corrected for how many are looked at,
- *   3. it was so in nearly every window, for MIN_NS at least,
+ *   3. it was so in nearly every window, over MIN_NS at least,
  *   4. its slack (span - own) is less than half of the usual one: who has time to wait is not what
  *      the others wait for, however busy it is,
  *   5. where point-to-point messages couple the ranks (pipelines have stages of unequal weight by
@@ -112,7 +112,7 @@ static bool complete(const struct table *t, const struct c4_diag_window *w)
 	return true;
 }
 
-/* Adds one window to the sums; parts' own time is left in t->scratch's place by the caller. */
+/* Adds one window to the sums; own and span are scratch space. */
 static void add_window(struct table *t, const struct c4_diag_window *w, double *own, double *span)
 {
 	double latest = 0, own_median, span_median;
@@ -141,18 +141,21 @@ static void add_window(struct table *t, const struct c4_diag_window *w, double *
 	t->windows++;
 }
 
+/* The newest windows, as many as it takes: enough of them, and long enough together. */
 static int table_fill(struct table *t)
 {
 	const struct c4_diag_comm *c = t->comm;
-	uint32_t first = c->nwindows > WINDOWS ? c->nwindows - WINDOWS : 0;
 	double *own = calloc((size_t)t->n * 2, sizeof *own);
 
 	if (!own)
 		return -1;
-	for (uint32_t k = first; k < c->nwindows; k++)
+	for (uint32_t k = c->nwindows; k-- > 0;) {
+		if (t->windows >= WINDOWS_MIN && t->length_ns >= MIN_NS)
+			break;
 		/* the first window holds warm-up: lazy connections, first touches */
 		if (c->windows[k].serial > 1 && complete(t, &c->windows[k]))
 			add_window(t, &c->windows[k], own, own + t->n);
+	}
 	free(own);
 	for (uint32_t i = 0; t->windows && i < t->n; i++) {
 		t->own[i] /= t->windows;
@@ -349,21 +352,12 @@ static void judge_comm(struct c4_look *l, uint32_t index, struct findings *f)
 	table_release(&t);
 }
 
-static const struct c4_diag_member *member_of(const struct c4_diag_comm *c, int32_t rank)
-{
-	for (uint32_t i = 0; i < c->size; i++)
-		if (c->members[i] == rank)
-			return &c->state[i];
-	return NULL;
-}
-
 static const char *op_name(const struct c4_diag_job *job, const struct slow *s)
 {
-	const struct c4_diag_member *m = member_of(&job->comms[s->comm], s->rank);
+	const struct c4_diag_comm *c = &job->comms[s->comm];
+	const struct c4_op_info *op = c4_op_info(c->windows[c->nwindows - 1].kind);
 
-	if (m && m->known && c4_op_info(m->kind)->cls == C4_CLASS_SYNC)
-		return c4_op_info(m->kind)->name;
-	return "operations";
+	return op->cls == C4_CLASS_SYNC ? op->name : "operations";
 }
 
 static void describe(struct c4_look *l, const struct slow *s, struct c4_verdict *v)
