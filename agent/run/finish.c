@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/run/monitor.h"
 #include "agent/run/report.h"
 #include "agent/run/summary.h"
+#include "agent/run/text.h"
 #include "common/base/clock.h"
 #include "common/log.h"
 
-#define LINGER_MS	   10000
-#define LINGER_LOOK_MS	   20
+#define LINGER_MS	   20000
 #define AGENT_GRACE_MS	   4000
 #define COLLECTOR_GRACE_MS 2000
 #define HURRY_GRACE_MS	   300
@@ -128,13 +129,16 @@ static void on_report(void *arg, int status, json_t *answer, const char *error)
 
 static void print_summary(struct c4_session *s)
 {
-	char outcome[64];
+	char job[64], state[64];
 	struct c4_buf text = {0};
 
 	/* blind: a warning has said so already */
 	if (s->plan->opts->quiet || s->start_error || s->plan->blind)
 		return;
-	c4_summary_render(&text, s->report, c4_job_outcome(&s->job, outcome, sizeof outcome));
+	/* a monitor knows no exit status, only what the collector makes of the ranks' ends */
+	c4_summary_render(&text, s->report,
+			  s->monitor ? c4_text_of(s->report, "state", state, sizeof state)
+				     : c4_job_outcome(&s->job, job, sizeof job));
 	if (text.len) {
 		text.data[text.len - 1] = '\0'; /* the line brings its own newline */
 		c4_live_line(&s->live, text.data);
@@ -170,10 +174,7 @@ static void conclude(struct c4_session *s)
 /* Each returns true when the next stage may begin now. */
 static bool linger(struct c4_session *s)
 {
-	if (!s->keeper || !s->joined || c4_node_alone(&s->node) || overdue(s))
-		return true;
-	look_again(s, LINGER_LOOK_MS);
-	return false;
+	return c4_monitor_may_leave(s) || overdue(s);
 }
 
 static bool stop(struct c4_session *s, struct c4_sidecar *sidecar, unsigned int grace_ms)
@@ -246,6 +247,7 @@ void c4_finish_begin(struct c4_session *s)
 	c4_live_clear(&s->live);
 	s->stage = C4_STAGE_LINGER;
 	set_deadline(s, LINGER_MS);
+	look_again(s, LINGER_MS);
 	c4_finish_advance(s);
 }
 

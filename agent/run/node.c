@@ -112,8 +112,33 @@ bool c4_node_has_rank0(const struct c4_node *n)
 	return fd >= 0;
 }
 
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void c4_node_resign(struct c4_node *n)
+{
+	close_fd(&n->keeper_fd);
+	n->keeper = false;
+}
+
+/* A descriptor from before the fork would share the parent's lock instead of testing for it. */
+int c4_node_stand_by(struct c4_node *n)
+{
+	int fd = open_in(n->dir, "run.members", O_RDWR);
+
+	if (fd < 0)
+		return fd;
+	close_fd(&n->members_fd);
+	n->members_fd = fd;
+	return 0;
+}
+
 void c4_node_leave(struct c4_node *n)
 {
-	close(n->keeper_fd);
-	close(n->members_fd);
+	close_fd(&n->keeper_fd);
+	close_fd(&n->members_fd);
 }

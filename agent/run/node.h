@@ -37,7 +37,14 @@ bool c4_node_alone(const struct c4_node *n);
 
 bool c4_node_has_rank0(const struct c4_node *n);
 
-/* Drops the locks; the files stay for the others. */
+/*
+ * A keeper that forks a monitor: the parent resigns (the child's descriptor keeps the lock), the
+ * child stands by: it no longer counts as a member. c4_node_stand_by() gives 0 or a negative errno.
+ */
+void c4_node_resign(struct c4_node *n);
+int c4_node_stand_by(struct c4_node *n);
+
+/* Drops what this process holds; the files stay for the others. Idempotent. */
 void c4_node_leave(struct c4_node *n);
 
 #endif

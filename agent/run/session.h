@@ -2,17 +2,18 @@
 /*
  * session.h - one run of a job from its first daemon to its exit status.
  *
- *   prepare   runtime directory, who is keeper of this node
- *   begin     own collector (or the given one, or the keeper's) → agent → job
- *   run       signals, watch
+ *   prepare   (monitor.h) runtime directory, this process's part
+ *   begin     (daemons.h) own collector, or the given one, or the keeper's; agent
+ *   run       the job, its signals, the watch
  *   finish    (finish.h) the last data, the report, the daemons' end
  *
  * Fail open: whatever of ours fails, the job runs, and its status is what we end with.
  *
- *   keeper  starts and ends the daemons of this node: c4run around a launcher, or the first one of
- *           the ranks on a node
- *   voice   prints and writes the report: the keeper with its own collector; with a given one,
- *           which sees all nodes, rank 0's
+ *   keeper    starts and ends the daemons of this node: c4run around a launcher, or the monitor
+ *             of the first rank on a node
+ *   voice     prints and writes the report: the keeper if the collector is its own; of a given
+ *             one, which sees all nodes, rank 0's monitor
+ *   monitor   has no job of its own: watches those that the node's other c4run wrap
  *
  * One thread but for the HTTP worker of api.h. Storage must outlive the loop: make it static.
  */
@@ -29,15 +30,15 @@
 #include "agent/run/live.h"
 #include "agent/run/node.h"
 #include "agent/run/plan.h"
+#include "agent/run/relay.h"
 #include "agent/run/sidecar.h"
 #include "agent/run/signals.h"
 #include "agent/run/watch.h"
-#include "agent/run/witness.h"
 
 enum c4_stage {
 	C4_STAGE_BEGIN,
 	C4_STAGE_RUN,
-	C4_STAGE_LINGER, /* the keeper waits for its node's other ranks */
+	C4_STAGE_LINGER, /* a rank waits for its monitor */
 	C4_STAGE_AGENT,	 /* the agent posts what it still has */
 	C4_STAGE_REPORT, /* the collector judges it and tells */
 	C4_STAGE_COLLECTOR,
@@ -49,13 +50,15 @@ struct c4_session {
 	uv_loop_t loop;
 	struct c4_signals signals;
 	uv_poll_t signal_poll;
-	struct c4_witness witness;
-	uv_timer_t timer; /* of begin (waiting for the keeper) and finish, never both */
+	struct c4_relay relay; /* not in a monitor */
+	uv_timer_t timer;      /* of whatever the present stage waits for */
 	enum c4_stage stage;
 	bool keeper;
 	bool voice;
-	bool joined; /* node is valid */
-	bool asking; /* for the final report */
+	bool monitor;
+	pid_t monitor_pid; /* of the one we forked, 0 */
+	bool joined;	   /* node is valid */
+	bool asking;	   /* for the final report */
 	bool concluded;
 	bool probing; /* whether the collector still answers */
 	bool mute;    /* it does not */
@@ -72,6 +75,12 @@ struct c4_session {
 	uint64_t deadline_ns; /* of what the timer waits for */
 	json_t *report;	      /* the last one the collector gave */
 };
+
+/* Something of ours does not work: says so once per node, and goes on without observing. */
+void c4_session_go_blind(struct c4_session *s, const char *why);
+
+/* The daemons are up or given up: starts the job, or the watch of a monitor. */
+void c4_session_go(struct c4_session *s);
 
 /* Runs it all. Returns the exit code, or ends the process by the signal that ended the job. */
 int c4_session_run(struct c4_session *s, struct c4_plan *plan);

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -347,9 +348,7 @@ def test_report_that_cannot_be_written():
 def alone(tmp_path):
     """c4run in a directory without its companions, and a PATH that has none either."""
     (tmp_path / "bin").mkdir()
-    os.link(program("c4run"), tmp_path / "bin" / "c4run") if os.stat(
-        program("c4run")).st_dev == os.stat(tmp_path).st_dev else subprocess.run(
-        ["cp", program("c4run"), tmp_path / "bin"], check=True)
+    shutil.copy(program("c4run"), tmp_path / "bin")
     return tmp_path / "bin" / "c4run"
 
 
@@ -559,22 +558,72 @@ def test_status_line_on_a_terminal(collector, hook, tmp_path):
 
 # ---- one c4run per rank ------------------------------------------------------------------------
 
-def test_per_rank_shape(hook, tmp_path):
+@pytest.fixture
+def ranks(hook):
+    """ranks(script, *options) → three c4run as mpirun starts them, each with its rank as $0."""
+    started = []
+
+    def start(script, *options):
+        for rank in range(3):
+            env = dict(os.environ, PMIX_NAMESPACE=f"test{os.getpid()}{id(started)}",
+                       OMPI_COMM_WORLD_RANK=str(rank), OMPI_COMM_WORLD_SIZE="3",
+                       OMPI_COMM_WORLD_LOCAL_SIZE="3")
+            started.append(subprocess.Popen(
+                [program("c4run"), "--hook-lib", hook, *options, "sh", "-c", script, str(rank)],
+                env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                start_new_session=True))
+        return started
+
+    yield start
+    for job in started:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+
+
+def test_per_rank_shape(ranks, collector):
     """Ranks of one launch agree on job and directory; each has its own status."""
-    jobs = []
-    port = free_port()
-    for rank in range(3):
-        env = dict(os.environ, PMIX_NAMESPACE=f"test{os.getpid()}", OMPI_COMM_WORLD_RANK=str(rank),
-                   OMPI_COMM_WORLD_SIZE="3", OMPI_COMM_WORLD_LOCAL_SIZE="3")
-        jobs.append(subprocess.Popen(
-            [program("c4run"), "--hook-lib", hook, "--collector", f"127.0.0.1:{port}", "sh", "-c",
-             f'echo "$C4_JOB $C4_RUNTIME_DIR"; sleep 0.5; exit {rank + 10}'], env=env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    jobs = ranks('echo "$C4_JOB $C4_RUNTIME_DIR"; sleep 0.5; exit $((10 * $0))',
+                 "--collector", collector.address)
     done = [job.communicate(timeout=30) for job in jobs]
-    assert [job.returncode for job in jobs] == [10, 11, 12]
+    assert [job.returncode for job in jobs] == [0, 10, 20]
     assert len({out for out, _ in done}) == 1
     name, directory = done[0][0].split()
-    assert name == f"ompi-test{os.getpid()}"
-    assert not os.path.exists(directory)
+    assert name.startswith(f"ompi-test{os.getpid()}")
+    assert until(lambda: not os.path.exists(directory), 10)
     # rank 0 speaks for all
     assert "c4: job" in done[0][1] and "c4: job" not in done[1][1] + done[2][1]
+
+
+def test_keeper_is_alone_with_its_collector(ranks):
+    """Without a given collector the ranks of a node share one, and one of them speaks."""
+    jobs = ranks('echo "$C4_COLLECTOR"; sleep 0.5')
+    done = [job.communicate(timeout=30) for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0, 0]
+    assert len({out for out, _ in done}) == 1
+    assert int(done[0][0].rpartition(":")[2]) > 0
+    assert sum(err.count("no MPI rank reported") for _, err in done) == 1
+
+
+def test_report_survives_the_launchers_kill(ranks, collector, tmp_path):
+    """A launcher that gives a job up kills each rank's process group, c4run and all."""
+    report = tmp_path / "r.json"
+    collector.incidents = [INCIDENT]
+    jobs = ranks("echo ready; exec sleep 60", "--collector", collector.address, "--report",
+                 str(report))
+    for job in jobs:
+        assert job.stdout.readline() == "ready\n"
+    for job in jobs:
+        os.killpg(job.pid, signal.SIGKILL)
+        assert job.wait(10) == -signal.SIGKILL
+    assert until(report.exists, 10)
+    assert json.loads(report.read_text())["incidents"] == [INCIDENT]
+
+
+def test_failing_rank_does_not_wait_for_the_others(ranks, collector):
+    jobs = ranks("[ $0 = 0 ] && exec sleep 60; sleep 0.3; exit 3", "--collector",
+                 collector.address)
+    began = time.monotonic()
+    assert [job.wait(10) for job in jobs[1:]] == [3, 3]
+    assert time.monotonic() - began < 5
+    assert jobs[0].poll() is None

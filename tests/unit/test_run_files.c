@@ -136,6 +136,29 @@ static void test_one_keeper(void **state)
 	c4_node_leave(&first);
 }
 
+static void test_monitor_outlives_its_rank(void **state)
+{
+	struct c4_node rank, monitor, next;
+
+	(void)state;
+	assert_int_equal(c4_node_join(&rank, dir, false), 0);
+	/* as after a fork: both hold the same descriptions */
+	monitor = rank;
+	monitor.members_fd = dup(rank.members_fd);
+	monitor.keeper_fd = dup(rank.keeper_fd);
+	c4_node_resign(&rank);
+	assert_int_equal(c4_node_stand_by(&monitor), 0);
+	assert_false(c4_node_alone(&monitor)); /* the rank is there */
+	assert_int_equal(c4_node_join(&next, dir, false), 0);
+	assert_false(next.keeper); /* the lock is the monitor's */
+	c4_node_leave(&rank);
+	assert_false(c4_node_alone(&monitor));
+	c4_node_leave(&next);
+	assert_true(c4_node_alone(&monitor));
+	c4_node_leave(&monitor);
+	c4_node_leave(&monitor);
+}
+
 static void test_new_keeper_forgets(void **state)
 {
 	struct c4_node node;
@@ -189,10 +212,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
-		TEST(test_report_replaces),	   TEST(test_report_follows_links),
-		TEST(test_report_failures),	   TEST(test_one_keeper),
-		TEST(test_new_keeper_forgets),	   TEST(test_given_directory_stays),
-		TEST(test_private_directory_goes),
+		TEST(test_report_replaces),	      TEST(test_report_follows_links),
+		TEST(test_report_failures),	      TEST(test_one_keeper),
+		TEST(test_monitor_outlives_its_rank), TEST(test_new_keeper_forgets),
+		TEST(test_given_directory_stays),     TEST(test_private_directory_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
