@@ -60,8 +60,10 @@ static void send_post(struct c4_feed *f, uint64_t now_ns, bool last)
 		f->anew = true; /* out of memory: what it told is told again */
 }
 
-static bool is_wanted(const struct c4_target *t, enum c4_feed_extent extent)
+static bool is_wanted(const struct c4_target *t, enum c4_feed_extent extent, uint64_t now_ns)
 {
+	if (!c4_target_presentable(t, now_ns))
+		return false;
 	return t->gone ? !t->end_seq : extent != C4_FEED_ENDED;
 }
 
@@ -96,17 +98,19 @@ void c4_feed_post(struct c4_feed *f, struct c4_watch *w, enum c4_feed_extent ext
 	}
 	c4_post_begin(f->writer);
 	for (uint32_t i = 0; i < w->n; i++)
-		if (is_wanted(c4_watch_get(w, i), extent))
+		if (is_wanted(c4_watch_get(w, i), extent, now_ns))
 			add_target(f, c4_watch_get(w, i), now_ns);
 	send_post(f, now_ns, extent == C4_FEED_LAST);
 }
 
 /* ---- what became of it ---------------------------------------------------------------------- */
 
-/* Whether the post that carried its end is settled, and so its file no longer needed. */
+/* Whether its end is told (or never can be), and so its file no longer needed. */
 static bool end_settled(const struct c4_target *t, uint64_t settled)
 {
-	return t->gone && t->end_seq && t->end_seq <= settled;
+	if (!t->gone)
+		return false;
+	return t->end_seq ? t->end_seq <= settled : !c4_target_has_rank(t);
 }
 
 uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)

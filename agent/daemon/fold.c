@@ -277,14 +277,33 @@ static uint64_t end_of(const struct c4_block *b)
 	return b->first + b->count;
 }
 
-static void close_block(struct c4_fold *f, struct folding *c, uint32_t i)
+/* Emits the oldest. */
+static void close_block(struct c4_fold *f, struct folding *c)
 {
-	struct open_block *o = &c->open[i];
+	struct open_block *o = &c->open[0];
 
 	o->b.partial = end_of(&o->b) < o->limit;
 	emit(f, &o->b);
 	c->nopen--;
-	memmove(o, o + 1, (c->nopen - i) * sizeof *o);
+	memmove(o, o + 1, c->nopen * sizeof *o);
+}
+
+static void flush_comm(struct c4_fold *f, struct folding *c)
+{
+	while (c->nopen)
+		close_block(f, c);
+}
+
+static bool complete(const struct open_block *o)
+{
+	return end_of(&o->b) == o->limit && !o->b.missing;
+}
+
+/* Blocks leave in the order of their operations: a complete one waits for those before it. */
+static void emit_complete(struct c4_fold *f, struct folding *c)
+{
+	while (c->nopen && complete(&c->open[0]))
+		close_block(f, c);
 }
 
 static struct open_block *open_block(struct c4_fold *f, struct folding *c, uint64_t first,
@@ -293,16 +312,12 @@ static struct open_block *open_block(struct c4_fold *f, struct folding *c, uint6
 	struct open_block *o;
 
 	if (c->nopen == OPEN_MAX)
-		close_block(f, c, 0);
+		close_block(f, c);
+	emit_complete(f, c);
 	o = &c->open[c->nopen++];
 	block_init(&o->b, c->id, first, level);
 	o->limit = (first | (((uint64_t)1 << level) - 1)) + 1;
 	return o;
-}
-
-static bool complete(const struct open_block *o)
-{
-	return end_of(&o->b) == o->limit && !o->b.missing;
 }
 
 static struct open_block *growing(struct folding *c)
@@ -362,6 +377,7 @@ static uint64_t emit_gap(struct c4_fold *f, struct folding *c, uint64_t at, uint
 			return at;
 		while (op - at < (uint64_t)1 << level)
 			level--;
+		flush_comm(f, c); /* so much is not late, but lost */
 		block_init(&b, c->id, at, (uint8_t)level);
 		b.count = b.missing = 1u << level;
 		emit(f, &b);
@@ -393,12 +409,6 @@ static struct open_block *block_for(struct c4_fold *f, struct folding *c, uint64
 	}
 	leave_holes(o, op);
 	return o;
-}
-
-static void flush_comm(struct c4_fold *f, struct folding *c)
-{
-	while (c->nopen)
-		close_block(f, c, 0);
 }
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -452,8 +462,7 @@ static void add_late(struct c4_fold *f, struct folding *c, const struct c4_event
 			continue;
 		account(&o->b, ev, &t);
 		o->b.missing--;
-		if (complete(o))
-			close_block(f, c, i);
+		emit_complete(f, c);
 		return;
 	}
 	block_init(&one, c->id, ev->opno, 0);
@@ -486,8 +495,7 @@ static void add_next(struct c4_fold *f, struct folding *c, const struct c4_event
 		return;
 	update_rate(c, c->next, leave_ns);
 	update_level(c, block_goal_ns(f));
-	if (complete(o))
-		close_block(f, c, c->nopen - 1);
+	emit_complete(f, c);
 }
 
 void c4_fold_add(struct c4_fold *f, const struct c4_event *ev, const struct c4_tick_rate *rate,
@@ -520,21 +528,20 @@ static void cut_newest(struct c4_fold *f, struct folding *c, uint64_t now_ns)
 		c->nopen--;
 }
 
+/* The oldest block is also the one that has waited longest. */
 static void cut_comm(struct c4_fold *f, struct folding *c, uint64_t now_ns, uint64_t patience_ns)
 {
-	uint32_t i = 0;
+	while (c->nopen) {
+		struct open_block *o = &c->open[0];
 
-	while (i < c->nopen) {
-		struct open_block *o = &c->open[i];
-
-		if (!o->b.count || since(now_ns, o->opened_ns) < patience_ns) {
-			i++;
-		} else if (end_of(&o->b) < o->limit) {
+		if (!o->b.count || since(now_ns, o->opened_ns) < patience_ns)
+			return;
+		if (end_of(&o->b) < o->limit) { /* then it is the only one */
 			cut_newest(f, c, now_ns);
 			return;
-		} else {
-			close_block(f, c, i);
 		}
+		close_block(f, c);
+		emit_complete(f, c);
 	}
 }
 

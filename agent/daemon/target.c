@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/daemon/pidfd.h"
+#include "common/base/hash.h"
 #include "common/base/runs.h"
 #include "common/ds/vec.h"
 
@@ -17,6 +18,8 @@
 #define FASTEST_NS 20000000ull
 #define FREED_MAX  1024
 #define RUNS_MAX   C4_SEG_RUNS
+
+#define SLOW_START_NS 2000000000ull /* MPI_Init takes longer: worth telling */
 
 /* What a tick may be worth: 1 MHz … 100 GHz. Only judged once the pair is a millisecond old. */
 #define NS_PER_TICK_MIN 0.01
@@ -406,11 +409,39 @@ static void sample_process(struct c4_target *t, uint64_t now_ns)
 	t->sampled_ns = now_ns;
 }
 
+static void look_identity(struct c4_target *t)
+{
+	const struct c4_seg_header *h = &t->seg.toc;
+	uint64_t hash = c4_hash_bytes(h->launch, h->job, sizeof h->job);
+
+	hash = c4_hash_bytes(hash, h->library, sizeof h->library);
+	hash = c4_hash_u64(hash, (uint64_t)(uint32_t)h->world_rank << 32 | h->world_size);
+	if (hash != t->identity)
+		t->introduced = false;
+	t->identity = hash;
+}
+
+bool c4_target_has_rank(const struct c4_target *t)
+{
+	const struct c4_seg_header *h = &t->seg.toc;
+
+	return h->world_rank >= 0 && (uint32_t)h->world_rank < h->world_size;
+}
+
+bool c4_target_presentable(const struct c4_target *t, uint64_t now_ns)
+{
+	const struct c4_seg_header *h = &t->seg.toc;
+
+	return c4_target_has_rank(t) && (h->phase != C4_PHASE_INIT || t->gone ||
+					 growth(now_ns, h->mono0_ns) >= SLOW_START_NS);
+}
+
 void c4_target_look(struct c4_target *t, uint64_t now_ns)
 {
 	if (!t->broken && c4_seg_reader_refresh(&t->seg))
 		t->broken = true;
 	if (!t->broken) {
+		look_identity(t);
 		look_threads(t);
 		look_comms(t);
 	}

@@ -66,8 +66,9 @@ struct c4_target {
 	uint64_t drained_ns; /* last drain … */
 	uint64_t period_ns;  /* … and how soon the next is wanted */
 
-	bool introduced;  /* identity posted */
-	uint64_t end_seq; /* the post that carries its end, 0: not yet */
+	uint64_t identity; /* hash: the library may know better than the environment did */
+	bool introduced;   /* identity posted, as it is now */
+	uint64_t end_seq;  /* the post that carries its end, 0: not yet */
 };
 
 /*
@@ -85,6 +86,15 @@ void c4_target_look(struct c4_target *t, uint64_t now_ns);
 
 /* The process ended (seen at now_ns): keeps how and when. Idempotent. */
 void c4_target_end(struct c4_target *t, uint64_t now_ns);
+
+/* Whether it knows its place in its world: without, nobody can tell who it is. */
+bool c4_target_has_rank(const struct c4_target *t);
+
+/*
+ * Whether to tell of it. While it starts, its identity may still change (a spawned world has the
+ * rank numbers of its parent's), so one that is quick to start is told of once it has.
+ */
+bool c4_target_presentable(const struct c4_target *t, uint64_t now_ns);
 
 /* Once it is gone: reads and folds all that is left. */
 void c4_target_conclude(struct c4_target *t, uint64_t now_ns);

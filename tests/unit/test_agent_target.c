@@ -173,6 +173,38 @@ static void test_resync(void **state)
 	drop(p);
 }
 
+/* The library knows better than the environment did: told again, once it has settled. */
+static void test_identity_changes(void **state)
+{
+	uint64_t made = rank.seg.hdr->mono0_ns;
+	C4__V1__Post *p;
+
+	(void)state;
+	rank.seg.hdr->phase = C4_PHASE_INIT;
+	rank.seg.hdr->world_rank = -1;
+	publish_and_adopt();
+	assert_false(c4_target_has_rank(target));
+	assert_false(c4_target_presentable(target, made + 60000000000u));
+	rank.seg.hdr->world_rank = 3;
+	look();
+	assert_true(c4_target_has_rank(target));
+	assert_false(c4_target_presentable(target, made + 1000000));
+	assert_true(c4_target_presentable(target, made + 3000000000u)); /* hangs in its start */
+	rank.seg.hdr->phase = C4_PHASE_RUN;
+	look();
+	assert_true(c4_target_presentable(target, made + 1000000));
+	drop(post());
+	snprintf(rank.seg.hdr->library, sizeof rank.seg.hdr->library, "MPI of tomorrow");
+	look();
+	p = post();
+	assert_non_null(p->processes[0]->identity);
+	assert_string_equal(p->processes[0]->identity->library, "MPI of tomorrow");
+	drop(p);
+	rank.seg.hdr->world_rank = 4; /* of 4 */
+	look();
+	assert_false(c4_target_has_rank(target));
+}
+
 /* Inside an operation: told with its age in every post, the thread once it takes long. */
 static void test_inside(void **state)
 {
@@ -434,11 +466,12 @@ static void test_stopped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_unpublished),	T(test_refused),     T(test_first_post),
-		T(test_resync),		T(test_inside),	     T(test_comm_reused),
-		T(test_members_absurd), T(test_overrun),     T(test_drain_pace),
-		T(test_truncated),	T(test_killed),	     T(test_dead_on_arrival),
-		T(test_pid_reused),	T(test_name_reused), T(test_stopped),
+		T(test_unpublished),	 T(test_refused),	   T(test_first_post),
+		T(test_resync),		 T(test_identity_changes), T(test_inside),
+		T(test_comm_reused),	 T(test_members_absurd),   T(test_overrun),
+		T(test_drain_pace),	 T(test_truncated),	   T(test_killed),
+		T(test_dead_on_arrival), T(test_pid_reused),	   T(test_name_reused),
+		T(test_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

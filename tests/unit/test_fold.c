@@ -499,7 +499,7 @@ static void test_out_of_order(void **state)
 	assert_true(b.signature == signature(8192, 1024));
 }
 
-/* The last one of a block is late: the block waits, its successor does not. */
+/* The last one of a block is late: the block waits for it. */
 static void test_block_waits(void **state)
 {
 	uint64_t now, opno = at_level_10(&now);
@@ -519,6 +519,32 @@ static void test_block_waits(void **state)
 	assert_int_equal(b.first, 8192);
 	assert_int_equal(b.count, 1024);
 	assert_int_equal(b.missing, 0);
+}
+
+/* The collector joins pieces in order: a complete block does not overtake one that waits. */
+static void test_no_overtaking(void **state)
+{
+	uint64_t now, opno = at_level_10(&now);
+	const struct c4_block *b;
+
+	(void)state;
+	opno++;
+	run(&opno, &now, 1023 + 1024 + 10, US(500));
+	assert_int_equal(blocks(&b), 0);
+	add(op(8192, now, now + US(10)));
+	assert_int_equal(blocks(&b), 2);
+	assert_int_equal(b[0].first, 8192);
+	assert_int_equal(b[1].first, 9216);
+	assert_int_equal(b[0].missing + b[1].missing, 0);
+	drop_blocks();
+	/* nor when its time is up */
+	run(&opno, &now, 1024 - 11, US(500));
+	opno++;
+	run(&opno, &now, 1024 + 10, US(500));
+	c4_fold_cut(fold, now + S(5), PATIENCE);
+	assert_int_equal(blocks(&b), 3);
+	assert_int_equal(b[0].missing, 1);
+	assert_tiled(10240, opno);
 }
 
 /* Its block was told without it: then it is a block of its own. Said twice it is noise. */
@@ -609,14 +635,14 @@ static void test_bounded_output(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_single),		T(test_span),	      T(test_elsewhere_of_two),
-		T(test_never_negative), T(test_what_is_sync), T(test_waitall),
-		T(test_histogram_ends), T(test_level_rises),  T(test_level_falls),
-		T(test_attached_late),	T(test_bursts),	      T(test_partial),
-		T(test_process_budget), T(test_flush),	      T(test_missing),
-		T(test_long_gap),	T(test_out_of_order), T(test_block_waits),
-		T(test_straggler),	T(test_slot_reused),  T(test_absurd),
-		T(test_bounded_output),
+		T(test_single),		T(test_span),		T(test_elsewhere_of_two),
+		T(test_never_negative), T(test_what_is_sync),	T(test_waitall),
+		T(test_histogram_ends), T(test_level_rises),	T(test_level_falls),
+		T(test_attached_late),	T(test_bursts),		T(test_partial),
+		T(test_process_budget), T(test_flush),		T(test_missing),
+		T(test_long_gap),	T(test_out_of_order),	T(test_block_waits),
+		T(test_no_overtaking),	T(test_straggler),	T(test_slot_reused),
+		T(test_absurd),		T(test_bounded_output),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
