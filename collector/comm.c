@@ -10,7 +10,8 @@
 #include "common/base/hash.h"
 #include "common/base/runs.h"
 
-#define NAME_MEMBERS 32u /* bytes of a made-up name */
+#define NAME_MEMBERS 28u /* bytes a list of members may take in a name */
+#define NAME_RUNS    8u
 
 static void on_window(void *arg, const struct c4_joined *w);
 
@@ -26,34 +27,40 @@ static uint64_t hash_runs(const struct c4_seg_run *runs, uint32_t n)
 	return h;
 }
 
-/* "comm{0-7}", "comm{0-6:2,9}", cut with "…". */
-static void name_from_runs(char *name, size_t n, const struct c4_comm_identity *who)
+/* "0-7" or "0-6:2"; n suffices. */
+static int run_text(char *buf, size_t n, const struct c4_seg_run *r)
 {
-	size_t len = (size_t)snprintf(name, n, "comm{");
+	int64_t last = r->first + (int64_t)r->stride * (r->count - 1);
 
-	for (uint32_t i = 0; i < who->nruns; i++) {
-		const struct c4_seg_run *r = &who->runs[i];
-		int64_t last = r->first + (int64_t)r->stride * (r->count - 1);
-		const char *sep = i ? "," : "";
-		char item[40];
-		int m;
+	if (r->count == 1)
+		return snprintf(buf, n, "%d", r->first);
+	if (r->count == 2)
+		return snprintf(buf, n, "%d,%lld", r->first, (long long)last);
+	if (r->stride == 1)
+		return snprintf(buf, n, "%d-%lld", r->first, (long long)last);
+	return snprintf(buf, n, "%d-%lld:%d", r->first, (long long)last, r->stride);
+}
 
-		if (r->count == 1)
-			m = snprintf(item, sizeof item, "%s%d", sep, r->first);
-		else if (r->stride == 1)
-			m = snprintf(item, sizeof item, "%s%d-%lld", sep, r->first,
-				     (long long)last);
-		else
-			m = snprintf(item, sizeof item, "%s%d-%lld:%d", sep, r->first,
-				     (long long)last, r->stride);
-		if (len + (size_t)m + sizeof "…}" > NAME_MEMBERS) {
-			len += (size_t)snprintf(name + len, n - len, "…");
+void c4_comm_name_members(struct c4_comm *c)
+{
+	struct c4_seg_run runs[NAME_RUNS];
+	size_t len = strlen(c->name), n = sizeof c->name;
+	size_t limit = len + NAME_MEMBERS < n ? len + NAME_MEMBERS : n;
+	int nruns = c->ranks ? c4_runs_encode(c->ranks, c->size, runs, NAME_RUNS) : -1;
+	bool all = nruns >= 0;
+
+	len += (size_t)snprintf(c->name + len, n - len, "{");
+	for (int i = 0; c->ranks && i < (all ? nruns : (int)NAME_RUNS); i++) {
+		char item[48];
+		int m = run_text(item, sizeof item, &runs[i]);
+
+		if (len + (size_t)m + sizeof ",…}" >= limit) {
+			all = false;
 			break;
 		}
-		memcpy(name + len, item, (size_t)m);
-		len += (size_t)m;
+		len += (size_t)snprintf(c->name + len, n - len, "%s%s", i ? "," : "", item);
 	}
-	snprintf(name + len, n - len, "}");
+	snprintf(c->name + len, n - len, "%s}", all ? "" : "…");
 }
 
 static int alloc_tables(struct c4_comm *c, const struct c4_comm_identity *who)
@@ -89,10 +96,9 @@ struct c4_comm *c4_comm_new(const struct c4_comm_identity *who, uint64_t now_ns,
 		c4_comm_free(c);
 		return NULL;
 	}
-	if (*who->name)
-		snprintf(c->name, sizeof c->name, "%s", who->name);
-	else
-		name_from_runs(c->name, sizeof c->name, who);
+	snprintf(c->name, sizeof c->name, "%s", *who->name ? who->name : "comm");
+	if (!*who->name)
+		c4_comm_name_members(c);
 	return c;
 }
 

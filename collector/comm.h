@@ -18,7 +18,7 @@
 
 struct c4_stats;
 
-#define C4_COMM_NAME_BYTES 48u
+#define C4_COMM_NAME_BYTES 72u
 
 struct c4_member {
 	uint64_t enter_ns; /* collector's time at which it entered its operation, 0: outside */
@@ -70,6 +70,9 @@ struct c4_comm_identity {
 struct c4_comm *c4_comm_new(const struct c4_comm_identity *who, uint64_t now_ns,
 			    struct c4_stats *stats);
 void c4_comm_free(struct c4_comm *c);
+
+/* Appends the members to the name: "pair{4,5}", "comm{0-6:2,9…}". */
+void c4_comm_name_members(struct c4_comm *c);
 
 /* True when who is what c was made from. */
 bool c4_comm_same(const struct c4_comm *c, const struct c4_comm_identity *who);

@@ -11,7 +11,8 @@
 
 #define SUSPECT_FADE_NS 2000000000u
 #define ORPHAN_NS	(60ull * 1000000000)
-#define STICKY		UINT64_MAX /* stays until the job is over */
+#define ADOPT_GRACE_NS	(30ull * 1000000000) /* after a restart the diagnosis has to learn anew */
+#define STICKY		UINT64_MAX	     /* stays until the job is over */
 
 /* How long a verdict must stay away before the incident is resolved. */
 static uint64_t fade_ns(const struct c4_incident *in)
@@ -357,7 +358,7 @@ bool c4_incidents_adopt(struct c4_incidents *s, struct c4_incident *in, uint64_t
 	if (!v || c4_incidents_by_id(s, in->id) || !insert(s, in))
 		return false;
 	s->last_id = v > s->last_id ? v : s->last_id;
-	in->seen_ns = now_ns;
+	in->seen_ns = now_ns + ADOPT_GRACE_NS;
 	/* how long ago it was resolved is not known in our time: a new one is opened then */
 	in->resolved_ns = c4_vclock_ago(now_ns, C4_INCIDENT_REOPEN_NS + 1);
 	in->dirty = false;

@@ -101,6 +101,8 @@ static void take_load(struct c4_rank *r, struct c4_diag_rank *d, const C4__V1__P
 	double cpu = p->cpu_permille / 1000.0;
 
 	d->cpu = d->cpu > 0 ? d->cpu + CPU_SMOOTH * (cpu - d->cpu) : cpu;
+	if (d->run == C4_RUN_GONE)
+		d->cpu = 0;
 	d->io_bytes = p->io_bytes;
 	d->runqueue = p->runqueue_permille / 1000.0;
 	d->p2p_share = p->alive_ns ? (double)p->p2p_ns / (double)p->alive_ns : 0;

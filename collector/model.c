@@ -135,19 +135,34 @@ static void seat_remove(struct c4_rank *r, const struct c4_comm *c)
 	}
 }
 
-/* Two communicators of one job never show the same name. */
-static void comm_unique_name(struct c4_job *j, struct c4_comm *c)
+/* How often this name was given in the job, this time included. */
+static uint64_t name_uses(struct c4_job *j, const struct c4_comm *c)
 {
-	struct c4_strmap_entry *e = c4_strmap_at(&j->comm_names, c->name);
-	size_t len = strlen(c->name);
-	uintptr_t times;
+	bool room =
+		j->comm_names.used < C4_MODEL_JOB_COMMS || c4_strmap_find(&j->comm_names, c->name);
+	struct c4_strmap_entry *e = room ? c4_strmap_at(&j->comm_names, c->name) : NULL;
+	uintptr_t uses;
 
 	if (!e)
-		return;
-	times = (uintptr_t)e->value + 1;
-	e->value = (void *)times;
-	if (times > 1)
-		snprintf(c->name + len, sizeof c->name - len, "#%lu", (unsigned long)times);
+		return c->id | 2; /* the book is full: the id tells them apart */
+	uses = (uintptr_t)e->value + 1;
+	e->value = (void *)uses;
+	return uses;
+}
+
+/* Two communicators of one job never show the same name: members first, then a number. */
+static void comm_unique_name(struct c4_job *j, struct c4_comm *c)
+{
+	uint64_t uses = name_uses(j, c);
+	size_t len;
+
+	if (uses > 1 && !strchr(c->name, '{')) {
+		c4_comm_name_members(c);
+		uses = name_uses(j, c);
+	}
+	len = strlen(c->name);
+	if (uses > 1)
+		snprintf(c->name + len, sizeof c->name - len, "#%llu", (unsigned long long)uses);
 }
 
 static int comm_slot(struct c4_job *j)
