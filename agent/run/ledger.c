@@ -47,20 +47,25 @@ static struct c4_ledger_entry *find(struct c4_ledger *l, uint64_t id)
 	return NULL;
 }
 
+/* "slow-rank rank 5 (node n2) arrives …", "resolved slow-rank rank 5 (n2)" */
 static void announce_line(const struct c4_ledger *l, const json_t *incident, bool resolved,
 			  uint64_t at_ns, c4_ledger_cb announce, void *arg)
 {
 	unsigned int tenths = (unsigned int)(at_ns / 100000000u);
-	char kind[32], summary[C4_TEXT], label[160], line[C4_TEXT + 96];
+	char head[32], label[160], summary[C4_TEXT], line[C4_TEXT + 96];
+	const char *rest = label;
 
-	c4_text_of(incident, "kind", kind, sizeof kind);
-	c4_text_of(incident, "summary", summary, sizeof summary);
-	for (char *p = kind; l->loud && *p; p++)
-		*p = (char)toupper((unsigned char)*p);
 	c4_incident_label(incident, label, sizeof label);
+	c4_text_of(incident, "summary", summary, sizeof summary);
+	snprintf(head, sizeof head, "%s", "resolved");
+	if (!resolved) {
+		c4_text_of(incident, "kind", head, sizeof head);
+		rest = *summary ? summary : label + strlen(head) + (strchr(label, ' ') != NULL);
+	}
+	for (char *p = head; l->loud && *p; p++)
+		*p = (char)toupper((unsigned char)*p);
 	snprintf(line, sizeof line, "c4: [%02u:%02u.%u] %s %s", tenths / 600, tenths / 10 % 60,
-		 tenths % 10, resolved ? (l->loud ? "RESOLVED" : "resolved") : kind,
-		 resolved || !*summary ? label : summary);
+		 tenths % 10, head, rest);
 	announce(arg, line);
 }
 

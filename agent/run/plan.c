@@ -46,6 +46,20 @@ static void choose_hook(struct c4_plan *p)
 		memcpy(p->hook, found, strlen(found) + 1);
 }
 
+/*
+ * Ranks of one launch meet in one directory, whatever job id the user gave them; two launchers
+ * stay apart, even if he gave both the same.
+ */
+static void name_directory(struct c4_plan *p)
+{
+	if (p->launch.shape == C4_SHAPE_RANK)
+		snprintf(p->dir_name, sizeof p->dir_name, "%s", p->launch.id);
+	else if (p->opts->job)
+		snprintf(p->dir_name, sizeof p->dir_name, "%.40s-%ld", p->job, (long)getpid());
+	else
+		snprintf(p->dir_name, sizeof p->dir_name, "%s", p->job);
+}
+
 void c4_plan_make(struct c4_plan *p, const struct c4_run_opts *opts, char *const *env)
 {
 	*p = (struct c4_plan){.opts = opts, .env = env, .embedded = !opts->collector};
@@ -54,8 +68,7 @@ void c4_plan_make(struct c4_plan *p, const struct c4_run_opts *opts, char *const
 	choose_hook(p);
 	snprintf(p->collector, sizeof p->collector, "%s",
 		 opts->collector ? opts->collector : ANY_PORT);
-	/* ranks of one launch meet in one directory, whatever job id the user gave them */
-	p->dir_name = p->launch.shape == C4_SHAPE_RANK ? p->launch.id : p->job;
+	name_directory(p);
 	if (c4_rundir_plan(&p->dir, opts->runtime_dir, p->dir_name) && !p->blind)
 		p->blind = "no directory for shared memory can be written to";
 }

@@ -19,12 +19,12 @@ struct c4_plan {
 	char *const *env; /* ours, as found */
 	struct c4_launch launch;
 	char job[C4_NAME_BYTES];
-	char hook[PATH_MAX];  /* empty: none */
-	const char *blind;    /* why the job cannot be observed, NULL if it can */
-	const char *dir_name; /* of a private runtime directory */
-	struct c4_rundir dir; /* planned, not made */
-	char collector[256];  /* HOST:PORT; port 0 stands for "a free one" */
-	bool embedded;	      /* the collector is our own */
+	char hook[PATH_MAX];	      /* empty: none */
+	const char *blind;	      /* why the job cannot be observed, NULL if it can */
+	char dir_name[C4_NAME_BYTES]; /* of a private runtime directory */
+	struct c4_rundir dir;	      /* planned, not made */
+	char collector[256];	      /* HOST:PORT; port 0 stands for "a free one" */
+	bool embedded;		      /* the collector is our own */
 };
 
 void c4_plan_make(struct c4_plan *p, const struct c4_run_opts *opts, char *const *env);

@@ -6,11 +6,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/run/shape.h"
 #include "common/base/segment.h"
+
+#define SWEEP_MAX 4096 /* entries looked at */
+#define YOUNG_S	  60
 
 static int join(char *buf, size_t n, const char *a, const char *b)
 {
@@ -29,7 +34,26 @@ static int name_private(struct c4_rundir *r, char *mine, const char *base, const
 	snprintf(user, sizeof user, "c4-%u", (unsigned int)getuid());
 	rc = join(mine, PATH_MAX, base, user);
 	r->private = true;
+	r->lock_fd = -1;
 	return rc ? rc : join(r->path, sizeof r->path, mine, leaf);
+}
+
+static int take_lock(const char *dir, int operation)
+{
+	char path[PATH_MAX];
+	int fd, rc = join(path, sizeof path, dir, "run.lock");
+	bool create = operation & LOCK_SH;
+
+	if (rc)
+		return rc;
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600);
+	if (fd < 0)
+		return -errno;
+	if (!flock(fd, operation | LOCK_NB))
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
 }
 
 static int use_given(struct c4_rundir *r, const char *given)
@@ -37,6 +61,7 @@ static int use_given(struct c4_rundir *r, const char *given)
 	int n = snprintf(r->path, sizeof r->path, "%s", given);
 
 	r->private = false;
+	r->lock_fd = -1;
 	return n < 0 || (size_t)n >= sizeof r->path ? -ENAMETOOLONG : 0;
 }
 
@@ -76,7 +101,13 @@ static int make_private(struct c4_rundir *r, const char *base, const char *job)
 
 	if (!rc)
 		rc = c4_runtime_dir_make(mine);
-	return rc ? rc : c4_runtime_dir_make(r->path);
+	if (!rc)
+		rc = c4_runtime_dir_make(r->path);
+	if (rc)
+		return rc;
+	r->lock_fd = take_lock(r->path, LOCK_SH);
+	c4_rundir_sweep(mine);
+	return r->lock_fd < 0 ? r->lock_fd : 0;
 }
 
 int c4_rundir_make(struct c4_rundir *r, const char *given, const char *job)
@@ -96,15 +127,13 @@ int c4_rundir_make(struct c4_rundir *r, const char *given, const char *job)
 	return rc;
 }
 
-void c4_rundir_remove(const struct c4_rundir *r)
+/* With the plain files in it; a directory in it was not made by us, and then it stays. */
+static void remove_tree(const char *path)
 {
 	struct dirent *entry;
 	struct stat st;
-	DIR *dir;
+	DIR *dir = opendir(path);
 
-	if (!r->private)
-		return;
-	dir = opendir(r->path);
 	while (dir && (entry = readdir(dir))) {
 		int fd = dirfd(dir);
 
@@ -113,5 +142,44 @@ void c4_rundir_remove(const struct c4_rundir *r)
 	}
 	if (dir)
 		closedir(dir);
-	rmdir(r->path);
+	rmdir(path);
+}
+
+/* Made, but not yet locked, in this moment? Then it is young. */
+static bool is_young(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) || time(NULL) - st.st_mtime < YOUNG_S;
+}
+
+unsigned int c4_rundir_sweep(const char *base)
+{
+	unsigned int looked = 0, removed = 0;
+	struct dirent *entry;
+	DIR *dir = opendir(base);
+
+	while (dir && (entry = readdir(dir)) && looked++ < SWEEP_MAX) {
+		char path[PATH_MAX];
+		int fd;
+
+		if (entry->d_name[0] == '.' || join(path, sizeof path, base, entry->d_name) ||
+		    is_young(path))
+			continue;
+		fd = take_lock(path, LOCK_EX);
+		if (fd < 0)
+			continue;
+		remove_tree(path);
+		close(fd);
+		removed++;
+	}
+	if (dir)
+		closedir(dir);
+	return removed;
+}
+
+void c4_rundir_remove(const struct c4_rundir *r)
+{
+	if (r->private)
+		remove_tree(r->path);
 }

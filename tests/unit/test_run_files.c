@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* c4run: the report file, the runtime directory, and who of a node's c4run is keeper. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -208,14 +210,60 @@ static void test_private_directory_goes(void **state)
 	assert_int_equal(access(made.path, F_OK), -1);
 }
 
+static void make_old(const char *name)
+{
+	const struct timespec day[2] = {{.tv_sec = 86400}, {.tv_sec = 86400}};
+
+	assert_int_equal(utimensat(AT_FDCWD, at(name), day, 0), 0);
+}
+
+static void test_sweep_takes_only_what_nobody_uses(void **state)
+{
+	static const char *const names[] = {"left", "young", "foreign", "held"};
+	int fd;
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(mkdir(at(names[i]), 0700), 0);
+	write_file("left/run.lock", "");
+	write_file("left/1-2.seg", "x");
+	write_file("young/run.lock", "");
+	write_file("foreign/1-2.seg", "x"); /* not made by a c4run */
+	write_file("held/run.lock", "");
+	write_file("7-8.seg", "x");
+	fd = open(at("held/run.lock"), O_RDWR);
+	assert_int_equal(flock(fd, LOCK_SH), 0);
+	make_old("left");
+	make_old("foreign");
+	make_old("held");
+	make_old("7-8.seg");
+
+	assert_int_equal(c4_rundir_sweep(dir), 1);
+	assert_int_equal(access(at("left"), F_OK), -1);
+	assert_int_equal(access(at("young/run.lock"), F_OK), 0);
+	assert_int_equal(access(at("foreign/1-2.seg"), F_OK), 0);
+	assert_int_equal(access(at("held/run.lock"), F_OK), 0);
+	assert_int_equal(access(at("7-8.seg"), F_OK), 0);
+	close(fd);
+	make_old("young");
+	assert_int_equal(c4_rundir_sweep(dir), 2);
+	unlink(at("foreign/1-2.seg"));
+	rmdir(at("foreign"));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
-		TEST(test_report_replaces),	      TEST(test_report_follows_links),
-		TEST(test_report_failures),	      TEST(test_one_keeper),
-		TEST(test_monitor_outlives_its_rank), TEST(test_new_keeper_forgets),
-		TEST(test_given_directory_stays),     TEST(test_private_directory_goes),
+		TEST(test_report_replaces),
+		TEST(test_report_follows_links),
+		TEST(test_report_failures),
+		TEST(test_one_keeper),
+		TEST(test_monitor_outlives_its_rank),
+		TEST(test_new_keeper_forgets),
+		TEST(test_given_directory_stays),
+		TEST(test_private_directory_goes),
+		TEST(test_sweep_takes_only_what_nobody_uses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

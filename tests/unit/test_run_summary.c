@@ -152,9 +152,10 @@ static char told[4096];
 
 static void on_line(void *arg, const char *line)
 {
+	size_t len = strlen(told);
+
 	(void)arg;
-	strncat(told, line, sizeof told - strlen(told) - 2);
-	strcat(told, "\n");
+	snprintf(told + len, sizeof told - len, "%s\n", line);
 }
 
 static const char *update(const char *incidents, double at_s)
@@ -197,6 +198,11 @@ static void test_unconfirmed_stays_silent(void **state)
 	assert_string_equal(update("[" INCIDENT("c", "resolved", "'t'") "]", 1),
 			    "c4: [00:01.0] SLOW-RANK rank 5 (node n2) arrives late\n"
 			    "c4: [00:01.0] RESOLVED slow-rank rank 5 (n2)\n");
+	/* no words from the collector: at least who */
+	assert_string_equal(update("[{'id':'d','kind':'crash','state':'confirmed',"
+				   "'culprit':{'ranks':[1]}}]",
+				   1),
+			    "c4: [00:01.0] CRASH rank 1\n");
 	assert_string_equal(update("[null, {}, {'id':7,'state':'confirmed'}]", 1), "");
 }
 
