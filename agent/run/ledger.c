@@ -60,7 +60,7 @@ static void announce_line(const struct c4_ledger *l, const json_t *incident, boo
 	snprintf(head, sizeof head, "%s", "resolved");
 	if (!resolved) {
 		c4_text_of(incident, "kind", head, sizeof head);
-		rest = *summary ? summary : label + strlen(head) + (strchr(label, ' ') != NULL);
+		rest = *summary ? summary : label + strlen(head) + (label[strlen(head)] == ' ');
 	}
 	for (char *p = head; l->loud && *p; p++)
 		*p = (char)toupper((unsigned char)*p);
