@@ -142,7 +142,7 @@ def test_lammps_throttled_rank(start, tmp_path):
     ranks = job.wait_ranks(4)
     assert until(lambda: "Step" in job.said(), 20)
     time.sleep(5)
-    with DutyCycle(ranks[3], 0.3):
+    with DutyCycle(ranks[3], 0.65):
         assert job.saw("slow-rank", 30), job.said()
     job.terminate()
     job.blames("slow-rank", [3], "n1")
