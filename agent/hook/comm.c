@@ -337,39 +337,22 @@ static bool step_past(uint32_t slot, uint64_t at, bool force)
 	return true;
 }
 
-uint64_t c4_comm_next_op(uint32_t slot)
+void c4_comm_make_room(uint32_t slot)
 {
-	struct c4_seg_comm *c = &c4_hook.seg.comms[slot];
-	uint64_t opno = __atomic_load_n(&c->entered, __ATOMIC_RELAXED);
-	uint64_t finished = __atomic_load_n(&c->finished, __ATOMIC_RELAXED);
+	uint64_t oldest = __atomic_load_n(&c4_hook.seg.comms[slot].finished, __ATOMIC_RELAXED);
 
-	/* one we lost sight of must not hold up the count for ever */
-	if (__builtin_expect(opno - finished >= C4_OPEN_OPS, 0)) {
-		step_past(slot, finished, true);
-		c4_seg_lose(&c4_hook.seg, C4_LOST_REQUESTS);
-	}
-	return opno;
+	step_past(slot, oldest, true);
+	c4_seg_lose(&c4_hook.seg, C4_LOST_REQUESTS);
 }
 
-void c4_comm_finish_op(uint32_t slot, uint64_t opno)
+void c4_comm_finish_late(uint32_t slot, uint64_t opno)
 {
 	struct c4_seg_comm *c = &c4_hook.seg.comms[slot];
-	uint64_t finished = __atomic_load_n(&c->finished, __ATOMIC_RELAXED);
 
-	if (finished > opno)
-		return; /* counted by force before */
-	if (finished == opno)
-		/* nothing older is open, so nobody else can move the count */
-		__atomic_exchange_n(&c->finished, opno + 1, __ATOMIC_SEQ_CST);
-	else
+	/* not if it is counted already, for which its successors may have waited */
+	if (__atomic_load_n(&c->finished, __ATOMIC_SEQ_CST) <= opno)
 		__atomic_fetch_or(&c4_comms[slot].done[opno % C4_OPEN_OPS / 64],
 				  1ULL << (opno % 64), __ATOMIC_SEQ_CST);
-	/*
-	 * Either we see the younger operation that another thread finished meanwhile, or that
-	 * thread sees our step: both wrote before they look, in one total order.
-	 */
-	if (__atomic_load_n(&c->entered, __ATOMIC_SEQ_CST) == opno + 1 && finished == opno)
-		return;
 	while (step_past(slot, __atomic_load_n(&c->finished, __ATOMIC_SEQ_CST), false))
 		;
 }

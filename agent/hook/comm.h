@@ -105,16 +105,34 @@ void c4_comm_retire(uint32_t slot);			      /* needs the lock */
 int32_t c4_comm_world_rank(uint32_t slot, int peer);
 
 /*
- * Number of the next operation; the caller fills in what it is and then stores `entered`. The
- * standard forbids two threads to start collectives on one communicator at the same time.
+ * The number of the next operation is `entered`; the caller fills in what it is and then stores
+ * entered + 1. The standard forbids two threads to start collectives on one communicator at the
+ * same time. Afterwards makes room for one more, if need be: an operation we lost sight of must not
+ * hold up the count for ever.
  */
-uint64_t c4_comm_next_op(uint32_t slot);
+void c4_comm_make_room(uint32_t slot);
 
 /*
  * Marks operation opno as finished. `finished` of the segment is the number of operations below
  * which all are finished: an operation that overtakes an older nonblocking one is noted and counted
  * when the older ones are. Several threads may finish operations at the same time.
  */
-void c4_comm_finish_op(uint32_t slot, uint64_t opno);
+void c4_comm_finish_late(uint32_t slot, uint64_t opno);
+
+static inline void c4_comm_finish_op(struct c4_seg_comm *c, uint32_t slot, uint64_t opno)
+{
+	if (__builtin_expect(__atomic_load_n(&c->finished, __ATOMIC_RELAXED) != opno, 0)) {
+		c4_comm_finish_late(slot, opno);
+		return;
+	}
+	/*
+	 * Nothing older is open, so nobody else can move the count. Either we see below that a
+	 * younger one was entered, or the thread that finishes that one sees our step: both write
+	 * before they look, in one total order.
+	 */
+	__atomic_exchange_n(&c->finished, opno + 1, __ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(&c->entered, __ATOMIC_SEQ_CST) != opno + 1, 0))
+		c4_comm_finish_late(slot, opno);
+}
 
 #endif

@@ -5,6 +5,27 @@
 
 #include "common/base/clock.h"
 
+/* On the path of every call: a function call each would cost more than they do. */
+#define HOT static inline __attribute__((always_inline))
+
+/*
+ * The processor's counter, read in place. Where the kernel does not trust it, the time comes from a
+ * function, and a function that may call another saves registers first: the two paths are kept
+ * apart so that the usual one does not pay for it.
+ */
+#if defined(__x86_64__)
+#define NATIVE_CLOCK C4_CLOCK_TSC
+#elif defined(__aarch64__)
+#define NATIVE_CLOCK C4_CLOCK_CNTVCT
+#else
+#define NATIVE_CLOCK C4_CLOCK_MONO_NS
+#endif
+
+HOT bool have_native_clock(void)
+{
+	return __builtin_expect(c4_hook.clock == NATIVE_CLOCK, 1);
+}
+
 static uint64_t now_ticks(void)
 {
 	return c4_ticks(c4_hook.clock);
@@ -17,33 +38,41 @@ static struct c4_seg_comm *comm_of(uint32_t slot)
 
 /* ---- the thread's line ---------------------------------------------------------------------- */
 
-static void show(struct c4_call *call, uint8_t kind, uint8_t flags)
+HOT void show(struct c4_call *call, uint8_t kind, uint8_t flags, uint64_t opno, uint64_t enter)
 {
 	struct c4_seg_thread *line = call->self->line;
+	uint32_t slot = call->slot;
 
+	static_assert(C4_COMM_LOST == C4_SEG_NO_COMM, "no slot reads the same inside and outside");
 	line->flags = flags;
-	line->comm = (uint16_t)(call->slot < C4_SEG_COMMS ? call->slot : C4_SEG_NO_COMM);
-	line->enter_ticks = call->enter_ticks;
-	line->opno = call->opno;
+	line->comm = (uint16_t)slot;
+	line->enter_ticks = enter;
+	line->opno = opno;
 	__atomic_store_n(&line->kind, kind, __ATOMIC_RELEASE);
-	if (__builtin_expect(call->self->index == C4_SEG_THREADS, 0))
-		c4_seg_lose(&c4_hook.seg, C4_LOST_THREADS);
 }
 
-static void hide(struct c4_seg_thread *line)
+HOT void hide(struct c4_seg_thread *line)
 {
 	__atomic_store_n(&line->kind, C4_OP_NONE, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	line->flags = 0;
 }
 
-/* Adds the time since `from` to the thread's account. */
-static uint64_t account(struct c4_call *call, uint64_t from, bool p2p)
+/* Before peers are named: a poll may have left the line shown. */
+static void clear(struct c4_call *call)
 {
-	struct c4_seg_thread *line = call->self->line;
-	uint64_t inside = call->leave_ticks > from ? call->leave_ticks - from : 0;
+	hide(call->self->line);
+	call->self->line->npeers = 0;
+	call->opno = 0;
+	call->collective = false;
+}
 
-	line->leave_ticks = call->leave_ticks;
+/* Adds the time since `from` to the thread's account. */
+HOT uint64_t account(struct c4_seg_thread *line, uint64_t from, uint64_t now, bool p2p)
+{
+	uint64_t inside = now > from ? now - from : 0;
+
+	line->leave_ticks = now;
 	line->inside_ticks += inside;
 	line->calls++;
 	if (p2p)
@@ -51,108 +80,144 @@ static uint64_t account(struct c4_call *call, uint64_t from, bool p2p)
 	return inside;
 }
 
+HOT uint64_t leave_at(struct c4_call *call, bool p2p, uint64_t now)
+{
+	struct c4_self *self = call->self;
+	struct c4_seg_thread *line = self->line;
+	uint64_t enter = call->enter_ticks;
+
+	self->poll_last = 0;
+	self->frame = 0;
+	hide(line);
+	return account(line, enter, now, p2p);
+}
+
 static uint64_t leave(struct c4_call *call, bool p2p)
 {
 	call->leave_ticks = now_ticks();
 	call->before_ticks = call->self->line->inside_ticks;
-	hide(call->self->line);
-	call->self->poll_last = 0;
-	call->self->frame = 0;
-	return account(call, call->enter_ticks, p2p);
+	return leave_at(call, p2p, call->leave_ticks);
 }
 
 /* ---- blocking collectives ------------------------------------------------------------------- */
 
-/* Writes what the operation is, its number last. */
-static void enter_op(struct c4_call *call, struct c4_seg_comm *c, const struct c4_op_args *args)
+/* Counts the operation that c4_op_set() described; returns its number. */
+HOT uint64_t enter_op(struct c4_seg_comm *c, uint64_t now)
 {
-	call->opno = c4_comm_next_op(call->slot);
-	c->bytes = args->bytes;
-	c->root = args->root;
-	c->kind = args->kind;
-	c->dtype = args->dtype;
-	c->redop = args->redop;
-	call->enter_ticks = now_ticks();
-	c->enter_ticks = call->enter_ticks;
-	__atomic_store_n(&c->entered, call->opno + 1, __ATOMIC_RELEASE);
+	uint64_t opno = __atomic_load_n(&c->entered, __ATOMIC_RELAXED);
+
+	c->enter_ticks = now;
+	__atomic_store_n(&c->entered, opno + 1, __ATOMIC_RELEASE);
+	return opno;
 }
 
-void c4_coll_enter(struct c4_call *call, uint32_t slot, const struct c4_op_args *args)
+HOT void check_room(const struct c4_seg_comm *c, uint32_t slot, uint64_t opno)
 {
-	struct c4_seg_comm *c = comm_of(slot);
+	uint64_t finished = __atomic_load_n(&c->finished, __ATOMIC_RELAXED);
 
-	call->slot = slot;
-	call->opno = 0;
-	if (c)
-		enter_op(call, c, args);
-	else
-		call->enter_ticks = now_ticks();
+	if (__builtin_expect(opno - finished >= C4_OPEN_OPS - 1, 0) && slot < C4_SEG_COMMS)
+		c4_comm_make_room(slot);
+}
+
+HOT void enter_at(struct c4_call *call, uint8_t kind, uint64_t now)
+{
+	struct c4_seg_comm *c = call->comm;
+	uint64_t opno = enter_op(c, now);
+
+	call->enter_ticks = now;
+	call->opno = opno;
 	call->self->line->npeers = 0;
-	show(call, args->kind, 0);
+	show(call, kind, 0, opno, now);
+	check_room(c, call->slot, opno);
 }
 
-/* Counts the operation as finished and appends its record. */
-static void finish_op(const struct c4_call *call, struct c4_seg_comm *c, struct c4_event *ev,
-		      bool failed)
+static __attribute__((noinline)) void enter_slowly(struct c4_call *call, uint8_t kind)
 {
-	c->leave_ticks = call->leave_ticks;
-	c4_comm_finish_op(ev->slot, ev->opno);
-	if (failed) {
+	enter_at(call, kind, now_ticks());
+}
+
+void c4_coll_enter(struct c4_call *call, uint8_t kind)
+{
+	if (have_native_clock())
+		enter_at(call, kind, c4_ticks(NATIVE_CLOCK));
+	else
+		enter_slowly(call, kind);
+}
+
+/* Appends the operation's record and counts it as finished. */
+HOT void finish_op(struct c4_seg_comm *c, struct c4_event *ev, bool failed)
+{
+	if (__builtin_expect(failed, 0)) {
 		c4_seg_add(&c->errors, 1);
 		ev->flags |= C4_EV_ERROR;
 	}
 	if (ev->opno == 0)
 		ev->flags |= C4_EV_FIRST;
 	ev->comm = c->id;
-	ev->enter_ticks = call->enter_ticks;
-	ev->leave_ticks = call->leave_ticks;
-	ev->before_ticks = call->before_ticks;
 	c4_seg_push(&c4_hook.seg, ev);
+	c->leave_ticks = ev->leave_ticks;
+	c4_comm_finish_op(c, ev->slot, ev->opno);
+}
+
+HOT void coll_leave_at(struct c4_call *call, bool failed, uint64_t now)
+{
+	struct c4_seg_comm *c = call->comm;
+	struct c4_event ev;
+
+	ev.opno = call->opno;
+	ev.enter_ticks = call->enter_ticks;
+	ev.leave_ticks = now;
+	ev.before_ticks = call->self->line->inside_ticks;
+	ev.slot = (uint16_t)call->slot;
+	leave_at(call, false, now);
+	if (__builtin_expect(ev.slot == C4_COMM_LOST, 0))
+		return;
+	ev.bytes = c->bytes;
+	ev.kind = c->kind;
+	ev.flags = 0;
+	ev.root = c->root;
+	finish_op(c, &ev, failed);
+}
+
+static __attribute__((noinline)) void coll_leave_slowly(struct c4_call *call, bool failed)
+{
+	coll_leave_at(call, failed, now_ticks());
 }
 
 void c4_coll_leave(struct c4_call *call, bool failed)
 {
-	struct c4_seg_comm *c = comm_of(call->slot);
-	struct c4_event ev;
-
-	leave(call, false);
-	if (!c)
-		return;
-	ev.opno = call->opno;
-	ev.bytes = c->bytes;
-	ev.kind = c->kind;
-	ev.flags = 0;
-	ev.slot = (uint16_t)call->slot;
-	ev.root = c->root;
-	finish_op(call, c, &ev, failed);
+	if (have_native_clock())
+		coll_leave_at(call, failed, c4_ticks(NATIVE_CLOCK));
+	else
+		coll_leave_slowly(call, failed);
 }
 
 /* ---- any other call that can wait ----------------------------------------------------------- */
 
-void c4_p2p_enter(struct c4_call *call, uint32_t slot, uint8_t kind, int32_t to, int32_t from)
+/* Shows the thread inside a call whose communicator and peers are set. */
+static void enter_other(struct c4_call *call, uint8_t kind, uint8_t flags)
+{
+	call->enter_ticks = now_ticks();
+	show(call, kind, flags, call->opno, call->enter_ticks);
+}
+
+void c4_p2p_enter(struct c4_call *call, uint8_t kind, int32_t to, int32_t from)
 {
 	bool sending = to != C4_NO_PEER && from == C4_NO_PEER;
 
-	c4_wait_clear(call);
-	call->slot = slot;
+	clear(call);
 	if (from != C4_NO_PEER)
-		c4_wait_peer(call, slot, from);
+		c4_wait_peer(call, call->slot, from);
 	if (to != C4_NO_PEER)
-		c4_wait_peer(call, slot, to);
-	call->enter_ticks = now_ticks();
-	show(call, kind, sending ? C4_THREAD_SENDING : 0);
+		c4_wait_peer(call, call->slot, to);
+	enter_other(call, kind, sending ? C4_THREAD_SENDING : 0);
 }
 
 void c4_p2p_leave(struct c4_call *call, bool failed)
 {
-	struct c4_seg_comm *c = comm_of(call->slot);
-	uint64_t inside = leave(call, true);
-
-	if (!c)
-		return;
-	c4_seg_add(&c->p2p_wait_ticks, inside);
+	c4_seg_add(&call->comm->p2p_wait_ticks, leave(call, true));
 	if (failed)
-		c4_seg_add(&c->errors, 1);
+		c4_seg_add(&call->comm->errors, 1);
 }
 
 void c4_p2p_sent(uint32_t slot, uint64_t bytes)
@@ -178,8 +243,7 @@ void c4_p2p_received(uint32_t slot, uint64_t bytes)
 void c4_other_enter(struct c4_call *call, uint8_t kind)
 {
 	c4_wait_clear(call);
-	call->enter_ticks = now_ticks();
-	show(call, kind, 0);
+	enter_other(call, kind, 0);
 }
 
 void c4_other_leave(struct c4_call *call)
@@ -195,7 +259,7 @@ static void give_up(const struct c4_request *r)
 	struct c4_seg_comm *c = comm_of(r->slot);
 
 	if (c && c->id == r->comm_id && (r->flags & C4_REQ_ACTIVE) && !(r->flags & C4_REQ_P2P))
-		c4_comm_finish_op(r->slot, r->opno);
+		c4_comm_finish_op(c, r->slot, r->opno);
 }
 
 static void add_request(uint64_t key, const struct c4_request *r)
@@ -211,47 +275,33 @@ static void add_request(uint64_t key, const struct c4_request *r)
 	}
 }
 
-static struct c4_request describe(uint32_t slot, const struct c4_op_args *args, uint8_t flags)
+void c4_post(struct c4_call *call)
 {
-	struct c4_seg_comm *c = comm_of(slot);
+	call->opno = enter_op(call->comm, now_ticks());
+	check_room(call->comm, call->slot, call->opno);
+}
 
-	return (struct c4_request){
-		.comm_id = c ? c->id : 0,
-		.bytes = args->bytes,
-		.peer = args->root,
-		.slot = (uint16_t)(c ? slot : C4_SEG_NO_COMM),
-		.kind = args->kind,
-		.flags = flags,
-		.dtype = args->dtype,
-		.redop = args->redop,
+void c4_posted(struct c4_call *call, uint64_t key, void *newcomm, uint8_t flags)
+{
+	struct c4_seg_comm *c = call->comm;
+	struct c4_request r = {
+		.comm_id = c->id,
+		.opno = call->opno,
+		.bytes = c->bytes,
+		.newcomm = newcomm,
+		.peer = c->root,
+		.slot = (uint16_t)call->slot,
+		.kind = c->kind,
+		.flags = flags | C4_REQ_ACTIVE,
 	};
-}
-
-void c4_post(struct c4_call *call, uint32_t slot, const struct c4_op_args *args)
-{
-	struct c4_seg_comm *c = comm_of(slot);
-
-	call->slot = slot;
-	call->opno = 0;
-	if (c)
-		enter_op(call, c, args);
-}
-
-void c4_posted(struct c4_call *call, uint64_t key, const struct c4_op_args *args, void *newcomm,
-	       uint8_t flags)
-{
-	struct c4_seg_comm *c = comm_of(call->slot);
-	struct c4_request r = describe(call->slot, args, flags | C4_REQ_ACTIVE);
 
 	call->self->frame = 0;
-	r.opno = call->opno;
-	r.newcomm = newcomm;
-	if (key)
+	if (key) {
 		add_request(key, &r);
-	else
+	} else {
 		give_up(&r);
-	if (!key && c)
 		c4_seg_add(&c->errors, 1);
+	}
 }
 
 static void count_message(const struct c4_request *r)
@@ -262,9 +312,18 @@ static void count_message(const struct c4_request *r)
 		c4_p2p_received(r->slot, r->bytes);
 }
 
-void c4_follow(uint64_t key, uint32_t slot, const struct c4_op_args *args, uint8_t flags)
+void c4_follow(struct c4_call *call, uint64_t key, struct c4_op_args args, uint8_t flags)
 {
-	struct c4_request r = describe(slot, args, flags);
+	struct c4_request r = {
+		.comm_id = call->comm->id,
+		.bytes = args.bytes,
+		.peer = args.root,
+		.slot = (uint16_t)call->slot,
+		.kind = args.kind,
+		.flags = flags,
+		.dtype = args.dtype,
+		.redop = args.redop,
+	};
 
 	if (flags & C4_REQ_ACTIVE)
 		count_message(&r);
@@ -281,25 +340,23 @@ void c4_unfollow(uint64_t key)
 	c4_request_drop(cell);
 }
 
-void c4_start(uint64_t key)
+void c4_start(struct c4_call *call, uint64_t key)
 {
 	int32_t cell = c4_request_find(key);
 	struct c4_request *r;
-	struct c4_seg_comm *c;
 
 	if (cell < 0)
 		return;
 	r = c4_request_at(cell);
 	r->flags |= C4_REQ_ACTIVE;
-	c = comm_of(r->slot);
+	c4_call_on(call, r->slot);
 	if (r->flags & C4_REQ_P2P) {
 		count_message(r);
-	} else if (c && c->id == r->comm_id) {
-		struct c4_call call = {.slot = r->slot};
-		struct c4_op_args args = {r->bytes, r->peer, r->kind, r->dtype, r->redop};
-
-		enter_op(&call, c, &args);
-		r->opno = call.opno;
+	} else if (call->comm->id == r->comm_id) {
+		c4_op_set(call,
+			  (struct c4_op_args){r->bytes, r->peer, r->kind, r->dtype, r->redop});
+		c4_post(call);
+		r->opno = call->opno;
 	}
 }
 
@@ -307,12 +364,8 @@ void c4_start(uint64_t key)
 
 void c4_wait_clear(struct c4_call *call)
 {
-	/* a poll before may have left it shown */
-	hide(call->self->line);
-	call->self->line->npeers = 0;
-	call->slot = C4_COMM_LOST;
-	call->opno = 0;
-	call->collective = false;
+	clear(call);
+	c4_call_on(call, C4_COMM_LOST);
 }
 
 static bool named(const struct c4_seg_thread *line, int32_t peer)
@@ -347,49 +400,46 @@ void c4_wait_add(struct c4_call *call, const struct c4_request *r)
 	if (call->collective || (p2p && call->slot != C4_COMM_LOST))
 		return;
 	call->collective = !p2p;
-	call->slot = r->slot;
 	call->opno = p2p ? 0 : r->opno;
+	c4_call_on(call, r->slot);
 }
 
 void c4_wait_enter(struct c4_call *call)
 {
-	call->enter_ticks = now_ticks();
-	show(call, C4_OP_WAIT, 0);
+	enter_other(call, C4_OP_WAIT, 0);
 }
 
 void c4_wait_leave(struct c4_call *call, bool p2p)
 {
-	struct c4_seg_comm *c = comm_of(call->slot);
 	uint64_t inside = leave(call, p2p);
 
 	call->waited = inside >= c4_hook.blocked_ticks;
-	if (p2p && c)
-		c4_seg_add(&c->p2p_wait_ticks, inside);
+	if (p2p)
+		c4_seg_add(&call->comm->p2p_wait_ticks, inside);
 }
 
 void c4_poll_leave(struct c4_call *call, bool hit, bool p2p)
 {
-	struct c4_seg_comm *c = comm_of(call->slot);
 	struct c4_self *self = call->self;
-	uint64_t last = self->poll_last;
+	uint64_t last = self->poll_last, now = now_ticks();
 
-	call->leave_ticks = now_ticks();
+	call->leave_ticks = now;
 	call->before_ticks = self->line->inside_ticks;
-	if (last && call->leave_ticks - last < c4_hook.poll_ticks) {
-		uint64_t inside = account(call, last, p2p);
+	if (last && now - last < c4_hook.poll_ticks) {
+		uint64_t inside = account(self->line, last, now, p2p);
 
-		if (p2p && c)
-			c4_seg_add(&c->p2p_wait_ticks, inside);
+		if (p2p)
+			c4_seg_add(&call->comm->p2p_wait_ticks, inside);
 	} else {
-		self->line->leave_ticks = call->leave_ticks;
-		self->poll_start = call->leave_ticks;
+		self->line->leave_ticks = now;
+		self->poll_start = now;
 	}
 	call->enter_ticks = self->poll_start;
-	call->waited = call->leave_ticks - self->poll_start >= c4_hook.blocked_ticks;
-	self->poll_last = hit ? 0 : call->leave_ticks;
+	call->waited = now - self->poll_start >= c4_hook.blocked_ticks;
+	self->poll_last = hit ? 0 : now;
 	self->frame = 0;
-	if (!hit && call->enter_ticks != call->leave_ticks)
-		show(call, C4_OP_WAIT, C4_THREAD_POLLING);
+	if (!hit && self->poll_start != now)
+		show(call, C4_OP_WAIT, C4_THREAD_POLLING, call->opno, self->poll_start);
 }
 
 void c4_complete(struct c4_call *call, struct c4_request *r, bool failed)
@@ -402,10 +452,13 @@ void c4_complete(struct c4_call *call, struct c4_request *r, bool failed)
 	if (!active || (r->flags & C4_REQ_P2P) || !c || c->id != r->comm_id)
 		return;
 	ev.opno = r->opno;
+	ev.enter_ticks = call->enter_ticks;
+	ev.leave_ticks = call->leave_ticks;
+	ev.before_ticks = call->before_ticks;
 	ev.bytes = r->bytes;
 	ev.kind = r->kind;
 	ev.flags = (uint8_t)(C4_EV_NONBLOCKING | (call->waited ? C4_EV_BLOCKED : 0));
 	ev.slot = r->slot;
 	ev.root = r->peer;
-	finish_op(call, c, &ev, failed);
+	finish_op(c, &ev, failed);
 }

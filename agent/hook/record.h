@@ -3,8 +3,11 @@
  * record.h - what a wrapper does before and after the real call.
  *
  *   struct c4_call call;
- *   if (c4_call_open(&call))             outermost call of a recording process
- *           c4_coll_enter(&call, slot, &args);
+ *   if (c4_call_open(&call)) {                   outermost call of a recording process
+ *           c4_call_on(&call, slot);
+ *           c4_op_set(&call, args);
+ *           c4_coll_enter(&call, kind);
+ *   }
  *   rc = real(…);
  *   if (call.self)
  *           c4_coll_leave(&call, rc != 0);
@@ -20,6 +23,7 @@
 #ifndef C4_HOOK_RECORD_H
 #define C4_HOOK_RECORD_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,11 +38,13 @@ struct c4_call {
 	uint64_t leave_ticks;
 	uint64_t before_ticks; /* the thread's inside_ticks when it began */
 	uint64_t opno;
-	uint32_t slot;	 /* C4_COMM_LOST if none */
+	struct c4_seg_comm *comm; /* never NULL; with slot C4_COMM_LOST, one nobody sees */
+	uint32_t slot;
 	bool collective; /* a wait: slot and opno are a collective's */
 	bool waited;	 /* a wait: it lasted, for the operations it completed */
 };
 
+/* What a collective is about, or (root: the peer) a message. */
 struct c4_op_args {
 	uint64_t bytes;
 	int32_t root; /* -1: none */
@@ -49,7 +55,7 @@ struct c4_op_args {
 
 #define C4_NO_PEER INT32_MIN
 
-static inline bool c4_call_open(struct c4_call *call)
+static inline __attribute__((always_inline)) bool c4_call_open(struct c4_call *call)
 {
 	struct c4_self *self = &c4_self;
 
@@ -70,15 +76,35 @@ static inline void c4_call_close(struct c4_call *call)
 	call->self = NULL;
 }
 
+/* Says which communicator the call is about: a slot, or what a look-up said instead. */
+static inline void c4_call_on(struct c4_call *call, uint32_t slot)
+{
+	bool known = slot < C4_SEG_COMMS;
+
+	call->slot = known ? slot : C4_COMM_LOST;
+	call->comm = known ? &c4_hook.seg.comms[slot] : &call->self->nowhere;
+}
+
+/* Writes what the next operation of the communicator is; it counts from c4_coll_enter() on. */
+static inline __attribute__((always_inline)) void c4_op_set(struct c4_call *call,
+							    struct c4_op_args args)
+{
+	call->comm->bytes = args.bytes;
+	call->comm->root = args.root;
+	call->comm->kind = args.kind;
+	call->comm->dtype = args.dtype;
+	call->comm->redop = args.redop;
+}
+
 /* ---- blocking collectives ------------------------------------------------------------------- */
 
-void c4_coll_enter(struct c4_call *call, uint32_t slot, const struct c4_op_args *args);
+void c4_coll_enter(struct c4_call *call, uint8_t kind);
 void c4_coll_leave(struct c4_call *call, bool failed);
 
 /* ---- any other call that can wait ----------------------------------------------------------- */
 
 /* Peers are ranks as the call names them, C4_NO_PEER for none; any negative other one: anybody. */
-void c4_p2p_enter(struct c4_call *call, uint32_t slot, uint8_t kind, int32_t to, int32_t from);
+void c4_p2p_enter(struct c4_call *call, uint8_t kind, int32_t to, int32_t from);
 void c4_p2p_leave(struct c4_call *call, bool failed);
 void c4_p2p_sent(uint32_t slot, uint64_t bytes);
 void c4_p2p_received(uint32_t slot, uint64_t bytes);
@@ -89,20 +115,20 @@ void c4_other_leave(struct c4_call *call);
 
 /* ---- nonblocking ---------------------------------------------------------------------------- */
 
-/* A collective is being posted; then what became of it. key: its request, 0 if it failed. */
-void c4_post(struct c4_call *call, uint32_t slot, const struct c4_op_args *args);
-void c4_posted(struct c4_call *call, uint64_t key, const struct c4_op_args *args, void *newcomm,
-	       uint8_t flags);
+/* A collective is being posted, instead of entered; then what became of it. key: its request, 0 if
+ * it failed. */
+void c4_post(struct c4_call *call);
+void c4_posted(struct c4_call *call, uint64_t key, void *newcomm, uint8_t flags);
 
 /* Follows a request that is not a posted collective: a message (counted if it is active), or a
  * persistent operation. args->root is the peer of a message. */
-void c4_follow(uint64_t key, uint32_t slot, const struct c4_op_args *args, uint8_t flags);
+void c4_follow(struct c4_call *call, uint64_t key, struct c4_op_args args, uint8_t flags);
 
 /* The program frees a request without completing it. */
 void c4_unfollow(uint64_t key);
 
-/* A persistent request starts. */
-void c4_start(uint64_t key);
+/* A persistent request starts; several may in one call. */
+void c4_start(struct c4_call *call, uint64_t key);
 
 /* ---- waiting for requests ------------------------------------------------------------------- */
 

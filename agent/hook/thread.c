@@ -45,6 +45,7 @@ void c4_thread_claim(struct c4_self *self)
 		__atomic_store_n(&self->line->tid, (uint32_t)gettid(), __ATOMIC_RELEASE);
 	} else {
 		self->line = &self->beyond;
+		c4_seg_lose(&c4_hook.seg, C4_LOST_THREADS);
 	}
 	if (have_key)
 		pthread_setspecific(on_exit_key, self);

@@ -21,6 +21,7 @@ struct c4_self {
 	uint64_t poll_last;	    /* … 0 if the last call was none */
 	uint32_t index;		    /* of the line; C4_SEG_THREADS: beyond the table */
 	struct c4_seg_thread beyond;
+	struct c4_seg_comm nowhere; /* stands for a communicator that has no slot */
 };
 
 extern _Thread_local struct c4_self c4_self __attribute__((visibility("hidden")));

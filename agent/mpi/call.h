@@ -24,19 +24,41 @@ static inline uint32_t c4_slot(MPI_Comm comm)
 {
 	uint32_t slot = c4_comm_find(C4_COMM_KEY(comm));
 
-	if (__builtin_expect(slot == C4_COMM_UNKNOWN, 0))
-		slot = c4_group_register(comm);
-	return slot;
+	return __builtin_expect(slot == C4_COMM_UNKNOWN, 0) ? c4_group_register(comm) : slot;
+}
+
+/* Opens a call on a communicator we have no slot for yet, or never will. */
+static __attribute__((noinline, unused)) bool c4_open_odd(struct c4_call *call, MPI_Comm comm)
+{
+	uint32_t slot = c4_slot(comm);
+
+	if (slot == C4_COMM_ALONE)
+		c4_call_close(call);
+	else
+		c4_call_on(call, slot);
+	return call->self;
 }
 
 /* Opens a call on a communicator; nothing is recorded of one that has no other members. */
-static inline bool c4_open_on(struct c4_call *call, MPI_Comm comm)
+static inline __attribute__((always_inline)) bool c4_open_on(struct c4_call *call, MPI_Comm comm)
 {
+	uint32_t slot;
+
 	if (!c4_call_open(call))
 		return false;
-	call->slot = c4_slot(comm);
-	if (__builtin_expect(call->slot == C4_COMM_ALONE, 0))
-		c4_call_close(call);
+	slot = c4_comm_find(C4_COMM_KEY(comm));
+	if (__builtin_expect(slot >= C4_SEG_COMMS, 0))
+		return c4_open_odd(call, comm);
+	call->slot = slot;
+	call->comm = &c4_hook.seg.comms[slot];
+	return true;
+}
+
+/* The same where the call matters even if nobody else is on the communicator. */
+static inline bool c4_open_maker(struct c4_call *call, MPI_Comm comm)
+{
+	if (c4_call_open(call))
+		c4_call_on(call, c4_slot(comm));
 	return call->self;
 }
 
@@ -46,7 +68,7 @@ static inline bool c4_open_on(struct c4_call *call, MPI_Comm comm)
  */
 static inline bool c4_comparable(const struct c4_call *call)
 {
-	return call->slot < C4_SEG_COMMS && !(c4_hook.seg.comms[call->slot].flags & C4_COMM_INTER);
+	return call->slot < C4_SEG_COMMS && !(call->comm->flags & C4_COMM_INTER);
 }
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
@@ -61,6 +83,16 @@ static inline uint64_t c4_bytes(int count, MPI_Datatype type)
 	return count > 0 ? (uint64_t)count * c4_type_bytes(type) : 0;
 }
 
+static inline __attribute__((always_inline)) void c4_elements(struct c4_op_args *args, int count,
+							      MPI_Datatype type)
+{
+	const struct c4_type_cell *c = c4_type_find(c4_types, type);
+	uint32_t each = __builtin_expect(c->handle != NULL, 1) ? c->bytes : c4_type_ask(type);
+
+	args->bytes = count > 0 ? (uint64_t)count * each : 0;
+	args->dtype = c->code;
+}
+
 static inline uint32_t c4_members(const struct c4_call *call)
 {
 	return c4_comms[call->slot].peers;
@@ -68,7 +100,7 @@ static inline uint32_t c4_members(const struct c4_call *call)
 
 static inline int c4_me(const struct c4_call *call)
 {
-	return c4_hook.seg.comms[call->slot].my_rank;
+	return call->comm->my_rank;
 }
 
 static inline uint32_t c4_targets(const struct c4_call *call)
@@ -129,10 +161,11 @@ static inline void c4_received(struct c4_call *call, int source, uint64_t bytes)
 }
 
 /* Opens a call that names no communicator. */
-static inline void c4_open_anywhere(struct c4_call *call)
+static inline bool c4_open_anywhere(struct c4_call *call)
 {
 	if (c4_call_open(call))
-		call->slot = C4_COMM_LOST;
+		c4_call_on(call, C4_COMM_LOST);
+	return call->self;
 }
 
 /* A message was posted or prepared. Nothing ever happens to one for MPI_PROC_NULL. */
@@ -142,16 +175,15 @@ static inline void c4_message(struct c4_call *call, int rc, uint64_t key, uint8_
 	struct c4_op_args args = {.kind = kind, .bytes = bytes, .root = peer};
 
 	if (rc == MPI_SUCCESS && peer != MPI_PROC_NULL)
-		c4_follow(key, call->slot, &args, flags | C4_REQ_P2P);
+		c4_follow(call, key, args, flags | C4_REQ_P2P);
 	c4_call_close(call);
 }
 
 /* A persistent collective was prepared. */
-static inline void c4_prepared(struct c4_call *call, int rc, uint64_t key,
-			       const struct c4_op_args *args)
+static inline void c4_prepared(struct c4_call *call, int rc, uint64_t key, struct c4_op_args args)
 {
 	if (rc == MPI_SUCCESS)
-		c4_follow(key, call->slot, args, C4_REQ_PERSISTENT);
+		c4_follow(call, key, args, C4_REQ_PERSISTENT);
 	c4_call_close(call);
 }
 
@@ -161,7 +193,7 @@ static inline void c4_probe_end(struct c4_call *call, bool found, int source)
 	uint32_t slot = call->slot;
 
 	c4_wait_clear(call);
-	call->slot = slot;
+	c4_call_on(call, slot);
 	if (!found && source != MPI_PROC_NULL)
 		c4_wait_peer(call, slot, source);
 	c4_poll_leave(call, found, true);
@@ -171,19 +203,22 @@ static inline void c4_probe_end(struct c4_call *call, bool found, int source)
 #define C4_HELD_c(request) (&(request))
 #define C4_HELD_f(request) (request)
 
-static inline void c4_start_all_c(int n, const MPI_Request *r)
+static inline void c4_start_all_c(struct c4_call *call, int n, const MPI_Request *r)
 {
 	for (int i = 0; i < n; i++)
-		c4_start(c4_request_key_c(&r[i]));
+		c4_start(call, c4_request_key_c(&r[i]));
 }
 
-static inline void c4_start_all_f(int n, const MPI_Fint *r)
+static inline void c4_start_all_f(struct c4_call *call, int n, const MPI_Fint *r)
 {
 	for (int i = 0; i < n; i++)
-		c4_start(c4_request_key_f(&r[i]));
+		c4_start(call, c4_request_key_f(&r[i]));
 }
 
 /* ---- communicators -------------------------------------------------------------------------- */
+
+/* Making and freeing communicators, as operations on the one they start from. */
+static const struct c4_op_args c4_creation = {.kind = C4_OP_COMM_CREATE, .root = -1};
 
 static inline void c4_created_c(const MPI_Comm *comm)
 {
@@ -210,9 +245,12 @@ struct c4_freeing {
 	uint32_t slot;
 };
 
-static inline struct c4_freeing c4_freeing(MPI_Comm comm)
+static inline struct c4_freeing c4_freeing(struct c4_call *call, MPI_Comm comm)
 {
-	return (struct c4_freeing){comm, c4_group_forget(comm)};
+	struct c4_freeing f = {comm, c4_group_forget(comm)};
+
+	c4_call_on(call, f.slot);
+	return f;
 }
 
 static inline void c4_freed(const struct c4_freeing *f, int rc)

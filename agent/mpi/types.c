@@ -7,8 +7,6 @@
 #include "agent/mpi/api.h"
 #include "common/base/str.h"
 
-#define CELLS 512u /* power of two, several times the number of handles */
-
 /* The code is the place + 1: append only. */
 static const char *const type_names[] = {
 	"char",
@@ -91,34 +89,15 @@ static const char *const redop_names[] = {
 	"bor", "lxor", "bxor", "maxloc", "minloc", "replace", "no_op",
 };
 
-struct cell {
-	const void *handle; /* NULL: free */
-	uint32_t bytes;
-	uint8_t code;
-};
+struct c4_type_cell c4_types[C4_TYPE_CELLS];
+struct c4_type_cell c4_redops[C4_TYPE_CELLS];
 
-static struct cell types[CELLS];
-static struct cell redops[CELLS];
-
-static uint32_t place(const void *handle)
-{
-	return (uint32_t)(((uintptr_t)handle * 0x9e3779b97f4a7c15ULL) >> 55);
-}
-
-static const struct cell *find(const struct cell *cells, const void *handle)
-{
-	uint32_t at = place(handle);
-
-	while (cells[at].handle && cells[at].handle != handle)
-		at = (at + 1) % CELLS;
-	return &cells[at];
-}
-
-static void add(struct cell *cells, const char *prefix, const char *name, size_t index, bool sized)
+static void add(struct c4_type_cell *cells, const char *prefix, const char *name, size_t index,
+		bool sized)
 {
 	char symbol[64];
 	struct c4_str s;
-	struct cell *c;
+	struct c4_type_cell *c;
 	int bytes = 0;
 	void *handle;
 
@@ -130,7 +109,7 @@ static void add(struct cell *cells, const char *prefix, const char *name, size_t
 		return;
 	if (sized && c4_mpi.Type_size(handle, &bytes) != MPI_SUCCESS)
 		bytes = 0;
-	c = (struct cell *)find(cells, handle);
+	c = (struct c4_type_cell *)c4_type_find(cells, handle);
 	c->handle = handle;
 	c->bytes = bytes > 0 ? (uint32_t)bytes : 0;
 	c->code = (uint8_t)(index + 1);
@@ -139,31 +118,18 @@ static void add(struct cell *cells, const char *prefix, const char *name, size_t
 void c4_types_learn(void)
 {
 	for (size_t i = 0; i < sizeof type_names / sizeof type_names[0]; i++)
-		add(types, "ompi_mpi_", type_names[i], i, true);
+		add(c4_types, "ompi_mpi_", type_names[i], i, true);
 	for (size_t i = 0; i < sizeof redop_names / sizeof redop_names[0]; i++)
-		add(redops, "ompi_mpi_op_", redop_names[i], i, false);
+		add(c4_redops, "ompi_mpi_op_", redop_names[i], i, false);
 }
 
-uint32_t c4_type_bytes(MPI_Datatype type)
+uint32_t c4_type_ask(MPI_Datatype type)
 {
-	const struct cell *c = find(types, type);
 	int bytes;
 
-	if (__builtin_expect(c->handle != NULL, 1))
-		return c->bytes;
 	/* never ask about what is no handle: the library would call the error handler */
 	if (!type || type == c4_mpi.datatype_null ||
 	    c4_mpi.Type_size(type, &bytes) != MPI_SUCCESS || bytes < 0)
 		return 0;
 	return (uint32_t)bytes;
-}
-
-uint8_t c4_type_code(MPI_Datatype type)
-{
-	return find(types, type)->code;
-}
-
-uint8_t c4_redop_code(MPI_Op op)
-{
-	return find(redops, op)->code;
 }

@@ -113,32 +113,38 @@ function coll_templates(f, k)
 {
 	decl = decl op_args(col[f, 4])
 	pre = "\tif (c4_open_on(&call, comm)) {\n"
-	pre = pre "\t\tif (c4_comparable(&call)) {\n\t\t\targs.bytes = " col[f, 5] ";\n"
+	pre = pre "\t\tif (c4_comparable(&call)) {\n" size_of_op(col[f, 5], col[f, 6])
 	if (has(f, "root"))
 		pre = pre "\t\t\targs.root = root;\n"
-	if (col[f, 6] != "-")
-		pre = pre "\t\t\targs.dtype = c4_type_code(" col[f, 6] ");\n"
 	if (has(f, "op"))
 		pre = pre "\t\t\targs.redop = c4_redop_code(op);\n"
 	pre = pre "\t\t}\n"
 	if (k == "coll") {
-		pre = pre "\t\tc4_coll_enter(&call, call.slot, &args);\n"
+		pre = pre "\t\tc4_op_set(&call, args);\n\t\tc4_coll_enter(&call, args.kind);\n"
 		post = on("call", "c4_coll_leave(&call, rc != MPI_SUCCESS);")
 	} else if (k == "icoll") {
-		pre = pre "\t\tc4_post(&call, call.slot, &args);\n"
-		post = on("call", "c4_posted(&call, rc ? 0 : c4_request_key_%L(request), &args, NULL, 0);")
+		pre = pre "\t\tc4_op_set(&call, args);\n\t\tc4_post(&call);\n"
+		post = on("call", "c4_posted(&call, rc ? 0 : c4_request_key_%L(request), NULL, 0);")
 	} else {
-		post = on("call", "c4_prepared(&call, rc, c4_request_key_%L(request), &args);")
+		post = on("call", "c4_prepared(&call, rc, c4_request_key_%L(request), args);")
 	}
 	pre = pre "\t}\n"
 }
 
+# Bytes and datatype; with one look-up where the bytes are so many elements of that type.
+function size_of_op(bytes, type, elements)
+{
+	elements = bytes
+	if (sub("^c4_bytes\\(", "", elements) && sub(", " type "\\)$", "", elements))
+		return "\t\t\tc4_elements(&args, " elements ", " type ");\n"
+	bytes = "\t\t\targs.bytes = " bytes ";\n"
+	return type == "-" ? bytes : bytes "\t\t\targs.dtype = c4_type_code(" type ");\n"
+}
+
 function comm_templates(k)
 {
-	if (k != "group" && k != "name")
-		decl = decl op_args("COMM_CREATE")
 	if (k == "create" || k == "spawn") {
-		pre = "\tif (c4_call_open(&call))\n\t\tc4_coll_enter(&call, c4_slot(comm), &args);\n"
+		pre = "\tif (c4_open_maker(&call, comm))" creation("c4_coll_enter(&call, C4_OP_COMM_CREATE);")
 		post = "\tif (call.self) {\n\t\tc4_coll_leave(&call, rc != MPI_SUCCESS);\n"
 		post = post "\t\tif (rc == MPI_SUCCESS)\n\t\t\tc4_created_%L(newcomm);\n\t}\n"
 	} else if (k == "group") {
@@ -146,18 +152,24 @@ function comm_templates(k)
 		post = "\tif (call.self) {\n\t\tc4_other_leave(&call);\n"
 		post = post "\t\tif (rc == MPI_SUCCESS)\n\t\t\tc4_created_%L(newcomm);\n\t}\n"
 	} else if (k == "idup") {
-		pre = "\tif (c4_call_open(&call))\n\t\tc4_post(&call, c4_slot(comm), &args);\n"
-		post = on("call", "c4_posted(&call, rc ? 0 : c4_request_key_%L(request), &args, newcomm, C4_NEWCOMM_%L);")
+		pre = "\tif (c4_open_maker(&call, comm))" creation("c4_post(&call);")
+		post = on("call", "c4_posted(&call, rc ? 0 : c4_request_key_%L(request), newcomm, C4_NEWCOMM_%L);")
 	} else if (k == "free") {
 		decl = decl "\tstruct c4_freeing freeing;\n"
-		pre = "\tif (c4_call_open(&call)) {\n\t\tfreeing = c4_freeing(c4_comm_%L(pcomm));\n"
-		pre = pre "\t\tc4_coll_enter(&call, freeing.slot, &args);\n\t}\n"
+		pre = "\tif (c4_call_open(&call)) {\n\t\tfreeing = c4_freeing(&call, c4_comm_%L(pcomm));\n"
+		pre = pre "\t\tc4_op_set(&call, c4_creation);\n"
+		pre = pre "\t\tc4_coll_enter(&call, C4_OP_COMM_CREATE);\n\t}\n"
 		post = "\tif (call.self) {\n\t\tc4_coll_leave(&call, rc != MPI_SUCCESS);\n"
 		post = post "\t\tc4_freed(&freeing, rc);\n\t}\n"
 	} else {
 		pre = "\tc4_call_open(&call);\n"
 		post = on("call", "c4_named(&call, rc, comm, name, C4_LENGTH_%L(name));")
 	}
+}
+
+function creation(enter)
+{
+	return " {\n\t\tc4_op_set(&call, c4_creation);\n\t\t" enter "\n\t}\n"
 }
 
 function message_templates(k)
@@ -178,8 +190,8 @@ function message_templates(k)
 	pre = pre "\t}\n"
 	post = on("call", "c4_p2p_leave(&call, rc != MPI_SUCCESS);")
 	if (k == "mrecv") {
-		pre = "\tif (c4_call_open(&call))\n"
-		pre = pre "\t\tc4_p2p_enter(&call, C4_COMM_LOST, C4_OP_RECV, C4_NO_PEER, MPI_ANY_SOURCE);\n"
+		pre = "\tif (c4_open_anywhere(&call))\n"
+		pre = pre "\t\tc4_p2p_enter(&call, C4_OP_RECV, C4_NO_PEER, MPI_ANY_SOURCE);\n"
 	} else if (k == "iprobe") {
 		pre = "\tc4_open_on(&call, comm);\n"
 		post = on("call", "c4_probe_end(&call, rc || *flag, source);")
@@ -188,7 +200,7 @@ function message_templates(k)
 
 function p2p(op, to, from)
 {
-	return "\t\tc4_p2p_enter(&call, call.slot, C4_OP_" op ", " (to ? "c4_peer(dest)" : "C4_NO_PEER") \
+	return "\t\tc4_p2p_enter(&call, C4_OP_" op ", " (to ? "c4_peer(dest)" : "C4_NO_PEER") \
 		", " (from ? "c4_peer(source)" : "C4_NO_PEER") ");\n"
 }
 
@@ -207,7 +219,7 @@ function request_templates(f, k, open)
 	open = "c4_requests_%L(" col[f, 4] ", " open ")"
 	if (k == "start" || k == "drop") {
 		pre = "\tif (c4_call_open(&call)) {\n"
-		pre = pre "\t\t" (k == "start" ? "c4_start_all_%L(" col[f, 4] ", " col[f, 5] \
+		pre = pre "\t\t" (k == "start" ? "c4_start_all_%L(&call, " col[f, 4] ", " col[f, 5] \
 			: "c4_unfollow(c4_request_key_%L(request)") ");\n"
 		pre = pre "\t\tc4_call_close(&call);\n\t}\n"
 		return

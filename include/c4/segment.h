@@ -30,7 +30,7 @@
 #define C4_SEG_MAGIC   0x31474553344321ffULL /* ff '!' "C4SEG1", read as little endian */
 #define C4_SEG_VERSION 1u
 
-#define C4_SEG_THREADS 64u   /* threads that ever call MPI; more are counted as lost */
+#define C4_SEG_THREADS 64u   /* threads that call MPI at a time; more are counted as lost */
 #define C4_SEG_COMMS   256u  /* live communicators; more are counted as lost */
 #define C4_SEG_RUNS    4096u /* member runs of all communicators together */
 #define C4_SEG_EVENTS  8192u /* power of two */
@@ -52,7 +52,7 @@ enum c4_seg_phase {
 #define C4_SEG_LOSSES(X)                                                                           \
 	X(COMMS, "communicators beyond the table")                                                 \
 	X(RUNS, "communicators whose members did not fit")                                         \
-	X(THREADS, "calls from threads beyond the table")                                          \
+	X(THREADS, "threads beyond the table")                                          \
 	X(REQUESTS, "nonblocking operations not followed")
 
 enum c4_seg_loss {
@@ -133,7 +133,7 @@ struct c4_seg_comm {
 	uint32_t flags;
 	char name[28]; /* empty: the program gave none */
 
-	/* now: kind…root are valid while entered == finished + 1 */
+	/* now: kind…root describe operation number entered - 1 */
 	uint64_t entered __attribute__((aligned(64))); /* operations entered, written last */
 	uint64_t enter_ticks;
 	uint64_t bytes;
