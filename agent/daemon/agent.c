@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -19,6 +20,7 @@
 #define FINISH_MS	3000	      /* to deliver the last post */
 #define STOP_NS		100000000ull  /* for the poster's thread to notice */
 #define SCAN_DELAY_MS	5	      /* a burst of directory events is one scan */
+#define ENDS_DELAY_MS	20	      /* behind the first end told, the next ones go together */
 
 struct agent {
 	const struct c4_agent_options *options;
@@ -34,7 +36,7 @@ struct agent {
 	struct c4_feed feed;
 
 	uv_loop_t loop;
-	uv_timer_t tick, drain, rescan, deadline;
+	uv_timer_t tick, drain, rescan, ends, deadline;
 	uv_check_t after_poll;
 	uv_async_t news;
 	uv_signal_t term, interrupt;
@@ -88,9 +90,13 @@ static enum c4_scan_verdict visit(void *arg, const char *path)
 	switch (rc) {
 	case 0: break;
 	case -EAGAIN:
-	case -ENOENT:
+	case -ENOENT: return C4_SCAN_RETRY;
 	case -ENOMEM:
-	case -EMFILE: return C4_SCAN_RETRY;
+	case -EMFILE:
+	case -ENFILE:
+		if (!a->refused++)
+			c4_warn("%s: %s: not watched for now", path, strerror(-rc));
+		return C4_SCAN_RETRY;
 	case -EPROTO:
 		c4_warn("%s: segment of another version of c4: process not watched", path);
 		return C4_SCAN_BAD;
@@ -176,21 +182,36 @@ static void look_at_live(struct agent *a)
 	}
 }
 
-/* Ends are told at once, not with the next tick: who died first is evidence. */
-static void tell_ends(struct agent *a)
+/* Reads what the ended ones left; true if there were any. */
+static bool conclude_ended(struct agent *a)
 {
 	uint64_t now = c4_mono_ns();
+	bool any = a->watch.ended;
 
-	if (!a->watch.ended || a->finishing)
-		return;
 	a->watch.ended = false;
-	for (uint32_t i = 0; i < a->watch.n; i++) {
+	for (uint32_t i = 0; any && i < a->watch.n; i++) {
 		struct c4_target *t = c4_watch_get(&a->watch, i);
 
 		if (t->gone && !t->end_seq)
 			c4_target_conclude(t, now);
 	}
+	return any;
+}
+
+static void on_ends(uv_timer_t *h);
+
+/* Ends are told at once, not with the next tick: who died first is evidence. */
+static void tell_ends(struct agent *a)
+{
+	if (a->finishing || uv_is_active((uv_handle_t *)&a->ends) || !conclude_ended(a))
+		return;
 	c4_feed_post(&a->feed, &a->watch, C4_FEED_ENDED, c4_mono_ns());
+	uv_timer_start(&a->ends, on_ends, ENDS_DELAY_MS, 0);
+}
+
+static void on_ends(uv_timer_t *h)
+{
+	tell_ends(h->data);
 }
 
 static void on_after_poll(uv_check_t *h)
@@ -265,7 +286,7 @@ static void on_tick(uv_timer_t *h)
 	react(a);
 	scan(a);
 	look_at_live(a);
-	tell_ends(a);
+	conclude_ended(a);
 	a->feed.bad_segments = a->scan.bad;
 	c4_feed_post(&a->feed, &a->watch, C4_FEED_ALL, c4_mono_ns());
 	plan_drains(a);
@@ -317,12 +338,12 @@ static void finish(struct agent *a, int status)
 {
 	if (a->finishing)
 		return;
-	tell_ends(a);
 	a->finishing = true;
 	a->status = status;
 	uv_timer_stop(&a->tick);
 	uv_timer_stop(&a->drain);
 	uv_timer_stop(&a->rescan);
+	uv_timer_stop(&a->ends);
 	for (uint32_t i = 0; i < a->watch.n; i++) {
 		struct c4_target *t = c4_watch_get(&a->watch, i);
 
@@ -344,27 +365,23 @@ static void init_handles(struct agent *a)
 	uv_timer_init(&a->loop, &a->tick);
 	uv_timer_init(&a->loop, &a->drain);
 	uv_timer_init(&a->loop, &a->rescan);
+	uv_timer_init(&a->loop, &a->ends);
 	uv_timer_init(&a->loop, &a->deadline);
 	uv_check_init(&a->loop, &a->after_poll);
 	uv_async_init(&a->loop, &a->news, on_news);
 	uv_signal_init(&a->loop, &a->term);
 	uv_signal_init(&a->loop, &a->interrupt);
 	uv_fs_event_init(&a->loop, &a->directory);
-	a->tick.data = a->drain.data = a->rescan.data = a->deadline.data = a;
+	a->tick.data = a->drain.data = a->rescan.data = a->ends.data = a->deadline.data = a;
 	a->after_poll.data = a->news.data = a->term.data = a->interrupt.data = a;
 	a->directory.data = a;
 }
 
-static void close_handles(struct agent *a)
+static void close_one(uv_handle_t *h, void *arg)
 {
-	uv_handle_t *all[] = {(uv_handle_t *)&a->tick,	     (uv_handle_t *)&a->drain,
-			      (uv_handle_t *)&a->rescan,     (uv_handle_t *)&a->deadline,
-			      (uv_handle_t *)&a->after_poll, (uv_handle_t *)&a->news,
-			      (uv_handle_t *)&a->term,	     (uv_handle_t *)&a->interrupt,
-			      (uv_handle_t *)&a->directory};
-
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-		uv_close(all[i], NULL);
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
 }
 
 static void say_ready(const struct agent *a)
@@ -406,6 +423,18 @@ static int start_feed(struct agent *a)
 	return rc ? 1 : 0;
 }
 
+/* Two descriptors for each process under watch: the usual soft limit is too low for many. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		c4_debug("file limit: %s: stays as it is", strerror(errno));
+}
+
 int c4_agent_run(const struct c4_agent_options *options)
 {
 	static struct agent a;
@@ -413,6 +442,7 @@ int c4_agent_run(const struct c4_agent_options *options)
 	a = (struct agent){.options = options, .lock.fd = -1};
 	if (uv_loop_init(&a.loop))
 		return 1;
+	raise_file_limit();
 	init_handles(&a);
 	c4_watch_init(&a.watch, &a.loop);
 	a.status = open_directory(&a);
@@ -429,7 +459,7 @@ int c4_agent_run(const struct c4_agent_options *options)
 	}
 	c4_watch_release(&a.watch);
 	c4_scan_release(&a.scan);
-	close_handles(&a);
+	uv_walk(&a.loop, close_one, NULL);
 	uv_run(&a.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a.loop);
 	c4_lock_release(&a.lock);
