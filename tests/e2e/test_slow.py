@@ -27,8 +27,9 @@ def test_slow_rank_is_named_and_its_victims_are_not(start, rank, factor, node):
     assert f"rank {rank}" in job.said(), "not announced"
 
 
+@pytest.mark.long
 def test_slow_rank_recovers(start):
-    job = start(grid("--slow", f"2:1.5:{FAULT_AT}:12", seconds=28))
+    job = start(grid("--slow", f"2:1.5:{FAULT_AT}:10", seconds=32))
     assert job.wait(70) == 0
     incident = job.blames("slow-rank", [2], "n1")
     assert incident["state"] == "resolved"
