@@ -26,17 +26,23 @@
 #define NS_PER_TICK_MAX 1000.0
 #define RATE_SETTLED_NS 1000000ull
 
+static uint64_t growth(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
-/* Its clock must be ours and its first reading in the past. */
+/* Its clock must be ours and its first reading not in the future. */
 static bool clock_plausible(struct c4_target *t, uint64_t now_ns)
 {
 	const struct c4_seg_header *h = &t->seg.toc;
 
-	if (h->mono0_ns > now_ns || h->ticks0 > c4_ticks(h->clock))
+	/* it may have been made since the caller looked at the clock */
+	if (h->mono0_ns > now_ns + RATE_SETTLED_NS || h->ticks0 > c4_ticks(h->clock))
 		return false;
 	c4_tick_rate_init(&t->rate, h->clock, h->ticks0, h->mono0_ns);
-	return now_ns - h->mono0_ns < RATE_SETTLED_NS ||
+	return growth(now_ns, h->mono0_ns) < RATE_SETTLED_NS ||
 	       (t->rate.ns_per_tick >= NS_PER_TICK_MIN && t->rate.ns_per_tick <= NS_PER_TICK_MAX);
 }
 
@@ -379,11 +385,6 @@ static uint32_t permille(uint64_t part_ns, uint64_t whole_ns)
 	uint64_t v = whole_ns ? part_ns * 1000 / whole_ns : 0;
 
 	return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
-}
-
-static uint64_t growth(uint64_t now, uint64_t before)
-{
-	return now > before ? now - before : 0;
 }
 
 static void sample_process(struct c4_target *t, uint64_t now_ns)

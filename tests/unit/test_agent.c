@@ -367,8 +367,8 @@ static void test_directory_removed(void **state)
 	for (int i = 0; i < 10; i++)
 		rank_op(&a, 0);
 	AWAIT(heard.ranks[0].ops == 10);
-	while (access(in_dir("agent-n1.lock"), F_OK))
-		AWAIT(heard.posts++ >= 0);
+	for (int n = heard.posts; access(in_dir("agent-n1.lock"), F_OK); n = heard.posts)
+		AWAIT(heard.posts > n);
 	start_rank(&b, 1, "n1");
 	AWAIT(heard.ranks[1].alive);
 	rank_release(&a);
