@@ -10,6 +10,7 @@
 #include "collector/incident_json.h"
 #include "collector/json.h"
 #include "collector/metrics.h"
+#include "collector/rank_list.h"
 #include "collector/view.h"
 
 #define JSON_TYPE     "application/json"
@@ -27,7 +28,7 @@ struct call {
 
 static void answer_json(struct c4_response *out, int status, json_t *j)
 {
-	char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+	char *text = j ? json_dumps(j, C4_JSON_FLAGS) : NULL;
 
 	json_decref(j);
 	out->type = JSON_TYPE;
@@ -79,18 +80,16 @@ static void get_jobs(struct call *x)
 	answer_list(x, "jobs", list);
 }
 
+/* Long for a large job: told piece by piece. */
 static void get_ranks(struct call *x)
 {
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < x->c->model.njobs; i++) {
-		const struct c4_job *j = x->c->model.jobs[i];
-
-		for (uint32_t r = 0; wanted(x, j->name) && r < j->nranks; r++)
-			if (j->now[r].seen)
-				json_array_append_new(list, c4_view_rank(j, r, x->now_ns));
+	x->out->stream = c4_rank_list_new(&x->c->model, c4_request_param(x->q, "job"), x->now_ns);
+	if (!x->out->stream) {
+		c4_api_error(x->out, 503, "out of memory");
+		return;
 	}
-	answer_list(x, "ranks", list);
+	x->out->status = 200;
+	x->out->type = JSON_TYPE;
 }
 
 static void get_comms(struct call *x)

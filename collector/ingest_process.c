@@ -104,7 +104,7 @@ static void take_load(struct c4_rank *r, struct c4_diag_rank *d, const C4__V1__P
 	if (d->run == C4_RUN_GONE)
 		d->cpu = 0;
 	d->io_bytes = p->io_bytes;
-	d->runqueue = p->runqueue_permille / 1000.0;
+	d->runqueue += SMOOTHING * (p->runqueue_permille / 1000.0 - d->runqueue);
 	d->p2p_share = p->alive_ns ? (double)p->p2p_ns / (double)p->alive_ns : 0;
 	if (p->cpu_permille > ACTIVE_CPU || p->io_bytes)
 		r->active_ns = r->sample_ns;

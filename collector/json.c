@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "common/fmt.h"
 
@@ -16,12 +15,7 @@ json_t *c4_json_time(uint64_t wall_ns)
 
 json_t *c4_json_real(double v)
 {
-	char buf[32];
-
-	if (!isfinite(v))
-		return json_null();
-	snprintf(buf, sizeof buf, "%.6g", v);
-	return json_real(strtod(buf, NULL));
+	return isfinite(v) ? json_real(v) : json_null();
 }
 
 json_t *c4_json_id(uint64_t id)

@@ -9,7 +9,10 @@
 /* RFC 3339 in UTC; null for 0. */
 json_t *c4_json_time(uint64_t wall_ns);
 
-/* null for what JSON cannot say (NaN, infinities); rounded to six significant digits. */
+/* How everything is written: six significant digits are more than any number here deserves. */
+#define C4_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
+
+/* null for what JSON cannot say (NaN, infinities). */
 json_t *c4_json_real(double v);
 
 /* A 64-bit id as 16 hexadecimal digits: JSON numbers would lose bits. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/incident_json.h"
+#include "collector/json.h"
 #include "common/log.h"
 
 #define BATCH_MAX    256u
@@ -71,7 +72,7 @@ uint64_t c4_keeper_errors(const struct c4_keeper *k)
 static char *body_of(const struct c4_incident *in)
 {
 	json_t *j = c4_incident_to_json(in);
-	char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+	char *text = j ? json_dumps(j, C4_JSON_FLAGS) : NULL;
 
 	json_decref(j);
 	return text;

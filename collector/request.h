@@ -3,6 +3,7 @@
 #ifndef C4_COLLECTOR_REQUEST_H
 #define C4_COLLECTOR_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -24,11 +25,19 @@ struct c4_request {
 	size_t bytes;
 };
 
+/* A body that is made while it is sent, so that a long one does not hold up the loop. */
+struct c4_stream {
+	/* Appends the next part (some KiB at most); false: there is no more. */
+	bool (*next)(struct c4_stream *s, struct c4_buf *out);
+	void (*free)(struct c4_stream *s);
+};
+
 struct c4_response {
 	int status;
 	const char *type;  /* static */
 	const char *allow; /* static; with 405 */
 	struct c4_buf body;
+	struct c4_stream *stream; /* instead of body; owned. NULL: none */
 };
 
 /* NULL if the query has no such key. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define CONNECTION_MEMORY 16384u /* headers of one request */
+#define STREAM_BLOCK	  16384u
 
 struct c4_server {
 	struct MHD_Daemon *mhd;
@@ -26,25 +27,85 @@ struct exchange {
 
 /* ---- answering ------------------------------------------------------------------------------- */
 
+/* A streamed body: what was made and not yet sent. */
+struct sending {
+	struct c4_stream *stream;
+	struct c4_buf buf;
+	size_t sent;
+};
+
+static ssize_t on_send(void *arg, uint64_t pos, char *out, size_t max)
+{
+	struct sending *s = arg;
+	size_t n;
+
+	(void)pos; /* only ever read in order */
+	if (s->sent == s->buf.len) {
+		s->sent = s->buf.len = 0;
+		if (!s->stream->next(s->stream, &s->buf))
+			return MHD_CONTENT_READER_END_OF_STREAM;
+	}
+	if (s->buf.failed)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	n = s->buf.len - s->sent < max ? s->buf.len - s->sent : max;
+	memcpy(out, s->buf.data + s->sent, n);
+	s->sent += n;
+	return (ssize_t)n;
+}
+
+static void on_sent(void *arg)
+{
+	struct sending *s = arg;
+
+	s->stream->free(s->stream);
+	c4_buf_release(&s->buf);
+	free(s);
+}
+
+static struct MHD_Response *from_stream(struct c4_stream *stream)
+{
+	struct sending *s = calloc(1, sizeof *s);
+	struct MHD_Response *m = NULL;
+
+	if (s) {
+		s->stream = stream;
+		m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_send, s,
+						      on_sent);
+	}
+	if (!m) {
+		stream->free(stream);
+		free(s);
+	}
+	return m;
+}
+
+static struct MHD_Response *from_body(struct c4_buf *body)
+{
+	size_t n = body->len;
+	char *data = c4_buf_take(body);
+	struct MHD_Response *m;
+
+	if (!data) /* empty, or no memory for it */
+		return MHD_create_response_from_buffer(0, (char *)"", MHD_RESPMEM_PERSISTENT);
+	m = MHD_create_response_from_buffer(n, data, MHD_RESPMEM_MUST_FREE);
+	if (!m)
+		free(data);
+	return m;
+}
+
 static enum MHD_Result send_response(struct MHD_Connection *conn, struct c4_response *r)
 {
-	size_t n = r->body.len;
-	bool no_memory = r->body.failed;
-	char *data = c4_buf_take(&r->body);
-	struct MHD_Response *m;
+	unsigned int status = r->body.failed ? 500 : (unsigned int)r->status;
+	struct MHD_Response *m = r->stream ? from_stream(r->stream) : from_body(&r->body);
 	enum MHD_Result rc;
 
-	m = MHD_create_response_from_buffer(data ? n : 0, data ? data : (char *)"",
-					    data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-	if (!m) {
-		free(data);
+	if (!m)
 		return MHD_NO;
-	}
 	MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, r->type ? r->type : "text/plain");
 	MHD_add_response_header(m, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	if (r->allow)
 		MHD_add_response_header(m, MHD_HTTP_HEADER_ALLOW, r->allow);
-	rc = MHD_queue_response(conn, no_memory ? 500 : (unsigned int)r->status, m);
+	rc = MHD_queue_response(conn, status, m);
 	MHD_destroy_response(m);
 	return rc;
 }

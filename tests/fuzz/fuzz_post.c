@@ -22,6 +22,10 @@ static void ask(struct c4_collector *c, const char *path, uint64_t mono)
 	struct c4_response r = {0};
 
 	c4_api_handle(c, &q, mono, mono, &r);
+	while (r.stream && r.stream->next(r.stream, &r.body))
+		;
+	if (r.stream)
+		r.stream->free(r.stream);
 	c4_buf_release(&r.body);
 }
 

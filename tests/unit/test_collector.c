@@ -121,6 +121,16 @@ static void end_job(struct fixture *f, uint32_t phase)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
+/* The whole body, streamed or not, in r->body. */
+static void drain(struct c4_response *r)
+{
+	if (!r->stream)
+		return;
+	while (r->stream->next(r->stream, &r->body))
+		;
+	r->stream->free(r->stream);
+}
+
 static json_t *ask(struct fixture *f, int want, const char *path, const char *key,
 		   const char *value)
 {
@@ -133,6 +143,7 @@ static json_t *ask(struct fixture *f, int want, const char *path, const char *ke
 	c4_api_handle(&f->c, &q, f->mono, WALL + f->mono, &r);
 	assert_int_equal(r.status, want);
 	assert_string_equal(r.type, "application/json");
+	drain(&r);
 	j = json_loadb(r.body.data, r.body.len, 0, NULL);
 	assert_non_null(j);
 	c4_buf_release(&r.body);
@@ -302,6 +313,27 @@ static void test_short_job_has_numbers(void **state)
 	assert_int_equal(num(json_array_get(json_object_get(comm, "latest"), 0), "rank"), 0);
 	assert_true(json_number_value(json_object_get(comm, "busbw_gbps")) > 0);
 	json_decref(r);
+}
+
+/* More ranks than one part of the stream holds, of two jobs, one of them asked for. */
+static void test_long_rank_list(void **state)
+{
+	struct fixture *f = *state;
+	C4__V1__Post *p = post_new(900, 1);
+	json_t *j, *l;
+
+	one_second(f, -1);
+	for (uint32_t r = 0; r < 200; r++)
+		post_identity(post_process(p, r + 1), "big", r, 1000);
+	end_post(f, p);
+	j = ask(f, 200, "/api/v1/ranks", NULL, NULL);
+	assert_int_equal(json_array_size(json_object_get(j, "ranks")), 200 + RANKS);
+	json_decref(j);
+	j = ask(f, 200, "/api/v1/ranks", "job", "big");
+	l = json_object_get(j, "ranks");
+	assert_int_equal(json_array_size(l), 200);
+	assert_int_equal(num(json_array_get(l, 199), "rank"), 199);
+	json_decref(j);
 }
 
 static void test_slow_rank_is_named_once(void **state)
@@ -487,6 +519,7 @@ int main(void)
 		T(test_shapes),
 		T(test_report_shape),
 		T(test_short_job_has_numbers),
+		T(test_long_rank_list),
 		T(test_slow_rank_is_named_once),
 		T(test_healthy_job_has_no_incident),
 		T(test_report_knows_the_crash),

@@ -37,6 +37,39 @@ struct fixture {
 			(f)->failure = #cond;                                                      \
 	} while (0)
 
+#define LONG_PARTS 5000
+#define LONG_PART  700
+
+struct long_answer {
+	struct c4_stream stream;
+	int parts;
+};
+
+static bool long_next(struct c4_stream *s, struct c4_buf *out)
+{
+	struct long_answer *l = (struct long_answer *)s;
+	char part[LONG_PART];
+
+	if (l->parts == LONG_PARTS)
+		return false;
+	memset(part, 'a' + l->parts++ % 26, sizeof part);
+	c4_buf_add(out, part, sizeof part);
+	return true;
+}
+
+static void long_free(struct c4_stream *s)
+{
+	free(s);
+}
+
+static struct c4_stream *long_new(void)
+{
+	struct long_answer *l = calloc(1, sizeof *l);
+
+	l->stream = (struct c4_stream){long_next, long_free};
+	return &l->stream;
+}
+
 /* Says what it was asked: "METHOD PATH key=value… bytes". */
 static void handle(void *arg, const struct c4_request *q, struct c4_response *out)
 {
@@ -45,6 +78,10 @@ static void handle(void *arg, const struct c4_request *q, struct c4_response *ou
 	f->handled++;
 	out->status = 200;
 	out->type = "text/plain";
+	if (!strcmp(q->path, "/long")) {
+		out->stream = long_new();
+		return;
+	}
 	c4_buf_printf(&out->body, "%s %s", q->method, q->path);
 	for (unsigned int i = 0; i < q->nparams; i++)
 		c4_buf_printf(&out->body, " %s=%s", q->params[i].key, q->params[i].value);
@@ -204,6 +241,31 @@ static void ask_beside_bad_peers(struct fixture *f)
 	c4_http_free(h);
 }
 
+static void ask_long(struct fixture *f)
+{
+	struct c4_http *h = c4_http_new(f->base, 10000);
+	int fds[8];
+
+	for (int i = 0; i < 8; i++) { /* these hang up in the middle of the answer */
+		static const char ask[] = "GET /long HTTP/1.1\r\nHost: x\r\n\r\n";
+		char some[100];
+
+		fds[i] = connect_to(f);
+		send_all(fds[i], ask, sizeof ask - 1);
+		CHECK(f, recv(fds[i], some, sizeof some, 0) > 0);
+		close(fds[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		struct c4_buf b = {0};
+
+		CHECK(f, c4_http_get(h, "/long", &b) == 200);
+		CHECK(f, b.len == LONG_PARTS * LONG_PART);
+		CHECK(f, b.data && b.data[LONG_PART * 27] == 'b');
+		c4_buf_release(&b);
+	}
+	c4_http_free(h);
+}
+
 /* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_requests(void **state)
@@ -222,6 +284,12 @@ static void test_chunked_too_large(void **state)
 {
 	(void)state;
 	serve(ask_chunked);
+}
+
+static void test_streamed_answer(void **state)
+{
+	(void)state;
+	serve(ask_long);
 }
 
 static void test_bad_peers(void **state)
@@ -264,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_announced_too_large),
 		cmocka_unit_test(test_chunked_too_large),
+		cmocka_unit_test(test_streamed_answer),
 		cmocka_unit_test(test_bad_peers),
 		cmocka_unit_test(test_where_to_listen),
 	};
