@@ -10,10 +10,11 @@
 #include "collector/vclock.h"
 #include "common/base/runs.h"
 
-#define RUNS_MAX    4096u
-#define ACTIVE_CPU  10u		 /* permille: below it a process counts as idle */
-#define TIME_MAX_NS (1ull << 59) /* 18 years: no duration is longer */
-#define CPU_SMOOTH  0.5
+#define RUNS_MAX     4096u
+#define ACTIVE_CPU   10u	  /* permille: below it a process counts as idle */
+#define TIME_MAX_NS  (1ull << 59) /* 18 years: no duration is longer */
+#define CPU_SMOOTH   0.5
+#define QUEUE_SMOOTH 0.25 /* a few seconds: as long as the windows judged together */
 
 static void leave_out(struct c4_ingest_ctx *ctx, enum c4_part_refusal why)
 {
@@ -104,7 +105,7 @@ static void take_load(struct c4_rank *r, struct c4_diag_rank *d, const C4__V1__P
 	if (d->run == C4_RUN_GONE)
 		d->cpu = 0;
 	d->io_bytes = p->io_bytes;
-	d->runqueue += SMOOTHING * (p->runqueue_permille / 1000.0 - d->runqueue);
+	d->runqueue += QUEUE_SMOOTH * (p->runqueue_permille / 1000.0 - d->runqueue);
 	d->p2p_share = p->alive_ns ? (double)p->p2p_ns / (double)p->alive_ns : 0;
 	if (p->cpu_permille > ACTIVE_CPU || p->io_bytes)
 		r->active_ns = r->sample_ns;

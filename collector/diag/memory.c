@@ -11,12 +11,18 @@ struct c4_diag_memory *c4_diag_memory_new(void)
 	return calloc(1, sizeof(struct c4_diag_memory));
 }
 
+static void release_comm(struct c4_comm_memory *c)
+{
+	free(c->usual);
+	free(c->slow_ns);
+}
+
 void c4_diag_memory_free(struct c4_diag_memory *m)
 {
 	if (!m)
 		return;
 	for (uint32_t i = 0; i < m->ncomms; i++)
-		free(m->comms[i].usual);
+		release_comm(&m->comms[i]);
 	free(m->comms);
 	free(m);
 }
@@ -104,27 +110,37 @@ static struct c4_comm_memory *find_comm(struct c4_diag_memory *m, uint64_t comm,
 	return NULL;
 }
 
+static bool grow(struct c4_diag_memory *m)
+{
+	uint32_t cap = m->cap ? m->cap * 2 : 16;
+	struct c4_comm_memory *grown;
+
+	if (m->ncomms < m->cap)
+		return true;
+	grown = realloc(m->comms, cap * sizeof *grown);
+	if (!grown)
+		return false;
+	m->comms = grown;
+	m->cap = cap;
+	return true;
+}
+
 struct c4_comm_memory *c4_memory_comm(struct c4_diag_memory *m, uint64_t comm, uint32_t nmembers,
 				      uint32_t hint)
 {
-	struct c4_comm_memory *c = find_comm(m, comm, hint);
-	double *usual;
+	struct c4_comm_memory *c = find_comm(m, comm, hint), made = {0};
 
 	if (c)
 		return c->nmembers == nmembers ? c : NULL;
-	if (m->ncomms == m->cap) {
-		uint32_t cap = m->cap ? m->cap * 2 : 16;
-		struct c4_comm_memory *grown = realloc(m->comms, cap * sizeof *grown);
-
-		if (!grown)
-			return NULL;
-		m->comms = grown;
-		m->cap = cap;
-	}
-	usual = calloc(nmembers ? nmembers : 1, sizeof *usual);
-	if (!usual)
+	made.comm = comm;
+	made.nmembers = nmembers;
+	made.usual = calloc(nmembers + 1, sizeof *made.usual);
+	made.slow_ns = calloc(nmembers + 1, sizeof *made.slow_ns);
+	if (!made.usual || !made.slow_ns || !grow(m)) {
+		release_comm(&made);
 		return NULL;
+	}
 	c = &m->comms[m->ncomms++];
-	*c = (struct c4_comm_memory){.comm = comm, .nmembers = nmembers, .usual = usual};
+	*c = made;
 	return c;
 }

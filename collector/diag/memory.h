@@ -6,7 +6,8 @@
  *  - pauses: waits of a second or more for one rank in one communicator that ended by themselves.
  *    After two of them such a wait is known behaviour (rank-0-only checkpoint, evaluation) up to
  *    1.5 times the longest of the last four,
- *  - per communicator: when its windows last moved, and each member's usual excess of own work.
+ *  - per communicator: when its windows last moved, each member's usual excess of own work, and
+ *    since when it has looked slow without a break.
  *
  * Everything is bounded; the least recently used pause gives way.
  */

@@ -14,7 +14,9 @@
  *   3. it was so in nearly every window, over MIN_NS at least,
  *   4. its slack (span - own) is less than half of the usual one: who has time to wait is not what
  *      the others wait for, however busy it is,
- *   5. where point-to-point messages couple the ranks (pipelines have stages of unequal weight by
+ *   5. where its node has more to run than cores (it waits for a core CONTENDED of its time), all
+ * this lasts CONTENDED_NS longer: who gets the core is a matter of luck for seconds,
+ *   6. where point-to-point messages couple the ranks (pipelines have stages of unequal weight by
  *      design), it is more than the same rank's own usual excess, too.
  * Of each window a rank's longest piece of own work is left out: a single pause is no slowness.
  * Excesses of SECONDS_NS per operation are for the hang judge.
@@ -35,6 +37,8 @@
 #define NOTICEABLE_NS 20000.0 /* excess per operation below this is nobody's problem */
 #define SECONDS_NS    5000000000.0
 #define P2P_COUPLED   0.02 /* share of time in point-to-point calls */
+#define CONTENDED     0.15
+#define CONTENDED_NS  10000000000u
 #define LEARN_WINDOWS 6u
 #define STALE_NS      4000000000u
 #define MAX_SLOW      256
@@ -202,9 +206,22 @@ static bool p2p_coupled(const struct c4_look *l, const struct table *t)
 	return most >= P2P_COUPLED;
 }
 
+/* True once a member has looked slow for as long as its node's state demands. */
+static bool lasting(struct c4_look *l, struct c4_comm_memory *cm, const struct table *t, uint32_t i,
+		    bool slow)
+{
+	bool contended = l->job->ranks[t->comm->members[i]].runqueue >= CONTENDED;
+
+	if (!slow)
+		cm->slow_ns[i] = 0;
+	else if (!cm->slow_ns[i])
+		cm->slow_ns[i] = l->job->now_ns;
+	return slow && (!contended || l->job->now_ns - cm->slow_ns[i] >= CONTENDED_NS);
+}
+
 static bool unusual(const struct table *t, const struct c4_comm_memory *cm, uint32_t i)
 {
-	return cm && cm->nlearned >= LEARN_WINDOWS && t->share[i] - cm->usual[i] >= MARGIN;
+	return cm->nlearned >= LEARN_WINDOWS && t->share[i] - cm->usual[i] >= MARGIN;
 }
 
 static bool is_culprit(struct table *t, uint32_t i, double median_own)
@@ -297,7 +314,7 @@ static void remember_shares(const struct table *t, struct findings *f)
 		f->share[t->comm->members[i]] = fmax(f->share[t->comm->members[i]], t->share[i]);
 }
 
-static void find_culprits(struct c4_look *l, struct table *t, const struct c4_comm_memory *cm,
+static void find_culprits(struct c4_look *l, struct table *t, struct c4_comm_memory *cm,
 			  struct findings *f)
 {
 	bool coupled = p2p_coupled(l, t);
@@ -307,8 +324,10 @@ static void find_culprits(struct c4_look *l, struct table *t, const struct c4_co
 	if (t->n == 2)
 		own = fmin(t->own[0], t->own[1]);
 	for (uint32_t i = 0; i < t->n; i++) {
-		if (!is_culprit(t, i, own) || (coupled && !unusual(t, cm, i)) ||
-		    contradicted(t, f, i))
+		bool slow = is_culprit(t, i, own) && !(coupled && !unusual(t, cm, i)) &&
+			    !contradicted(t, f, i);
+
+		if (!lasting(l, cm, t, i, slow))
 			continue;
 		note(f, t, i, own, late);
 		found++;
