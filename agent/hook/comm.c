@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/fence.h"
 #include "common/base/hash.h"
 #include "common/base/runs.h"
 
@@ -125,7 +126,7 @@ static uint32_t find_state(uint32_t state)
 static void write_begin(struct c4_seg_comm *c)
 {
 	__atomic_store_n(&c->gen, c->gen + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	c4_fence_release();
 }
 
 static void write_end(struct c4_seg_comm *c)

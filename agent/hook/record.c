@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "common/base/clock.h"
+#include "common/base/fence.h"
 
 /* On the path of every call: a function call each would cost more than they do. */
 #define HOT static inline __attribute__((always_inline))
@@ -54,7 +55,7 @@ HOT void show(struct c4_call *call, uint8_t kind, uint8_t flags, uint64_t opno, 
 HOT void hide(struct c4_seg_thread *line)
 {
 	__atomic_store_n(&line->kind, C4_OP_NONE, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	c4_fence_release();
 	line->flags = 0;
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "c4/segment.h"
+#include "common/base/fence.h"
 
 #define C4_SEG_SUFFIX ".seg"
 
@@ -66,7 +67,7 @@ static inline void c4_seg_push(struct c4_seg *s, const struct c4_event *ev)
 	 * to go before the payload changes, and the new one comes after it.
 	 */
 	__atomic_store_n(&slot->stamp, 0, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	c4_fence_release();
 	__atomic_store_n(&slot->comm, ev->comm, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->opno, ev->opno, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->enter_ticks, ev->enter_ticks, __ATOMIC_RELAXED);
