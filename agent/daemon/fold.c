@@ -91,7 +91,7 @@ struct c4_fold_losses c4_fold_losses(const struct c4_fold *f)
 	return f->lost;
 }
 
-/* ---- one block ------------------------------------------------------------------------------ */
+/* ---- output ------------------------------------------------------------------------------ */
 
 static bool out_grow(struct c4_fold *f)
 {
@@ -122,71 +122,6 @@ static void emit(struct c4_fold *f, const struct c4_block *b)
 	f->nout++;
 }
 
-static void block_init(struct c4_block *b, uint64_t comm, uint64_t first, uint8_t level)
-{
-	memset(b, 0, sizeof *b);
-	b->comm = comm;
-	b->first = first;
-	b->level = level;
-}
-
-struct op_times {
-	uint64_t inside_ns;
-	bool span_known;
-	uint64_t span_ns;
-	uint64_t elsewhere_ns;
-};
-
-static unsigned int bucket(uint64_t ns)
-{
-	uint64_t us = ns / 1000;
-	unsigned int i = us < 2 ? 0 : 63 - (unsigned int)__builtin_clzll(us);
-
-	return i < C4_FOLD_BUCKETS ? i : C4_FOLD_BUCKETS - 1;
-}
-
-static void account_sync(struct c4_block *b, const struct c4_event *ev, uint64_t ns)
-{
-	if (!b->sync_count || ns < b->sync_min_ns)
-		b->sync_min_ns = ns;
-	if (ns > b->sync_max_ns)
-		b->sync_max_ns = ns;
-	b->sync_sum_ns += ns;
-	b->sync_count++;
-	b->sync_hist[bucket(ns)]++;
-	b->sync_bytes[c4_op_info(ev->kind)->bus] += ev->bytes;
-}
-
-static void account_span(struct c4_block *b, const struct op_times *t)
-{
-	uint64_t own = t->span_ns - t->inside_ns - t->elsewhere_ns;
-
-	b->span_count++;
-	b->span_sum_ns += t->span_ns;
-	b->own_sum_ns += own;
-	b->elsewhere_sum_ns += t->elsewhere_ns;
-	if (t->span_ns > b->span_max_ns)
-		b->span_max_ns = t->span_ns;
-	if (own > b->own_max_ns)
-		b->own_max_ns = own;
-}
-
-static void account(struct c4_block *b, const struct c4_event *ev, const struct op_times *t)
-{
-	bool blocking = !(ev->flags & C4_EV_NONBLOCKING);
-
-	if (blocking && c4_op_info(ev->kind)->cls == C4_CLASS_SYNC)
-		account_sync(b, ev, t->inside_ns);
-	if (t->span_known)
-		account_span(b, t);
-	b->inside_sum_ns += t->inside_ns;
-	b->bytes += ev->bytes;
-	b->signature += c4_op_signature(ev->opno, ev->kind, ev->bytes, ev->root);
-	b->errors += !!(ev->flags & C4_EV_ERROR);
-	if (c4_op_info(ev->kind)->cls == C4_CLASS_SYNC || c4_op_info(b->kind)->cls != C4_CLASS_SYNC)
-		b->kind = ev->kind;
-}
-
 /* ---- times of one operation ----------------------------------------------------------------- */
 
 /* Ticks come from several threads, and from a process we do not trust: no length is negative. */
@@ -195,9 +130,9 @@ static uint64_t since(uint64_t later, uint64_t earlier)
 	return later > earlier ? later - earlier : 0;
 }
 
-static struct op_times measure_alone(const struct c4_event *ev, const struct c4_tick_rate *rate)
+static struct c4_op_times measure_alone(const struct c4_event *ev, const struct c4_tick_rate *rate)
 {
-	struct op_times t = {0};
+	struct c4_op_times t = {0};
 
 	t.inside_ns = c4_ticks_to_ns(rate, since(ev->leave_ticks, ev->enter_ticks));
 	return t;
@@ -207,14 +142,14 @@ static struct op_times measure_alone(const struct c4_event *ev, const struct c4_
  * With the predecessor known. Operations that one Waitall completed share the time inside it:
  * only the part behind the predecessor's end is this one's.
  */
-static struct op_times measure(const struct folding *c, const struct c4_event *ev,
-			       const struct c4_tick_rate *rate)
+static struct c4_op_times measure(const struct folding *c, const struct c4_event *ev,
+				  const struct c4_tick_rate *rate)
 {
 	uint64_t enter = ev->enter_ticks > c->prev_leave ? ev->enter_ticks : c->prev_leave;
 	uint64_t span = since(ev->leave_ticks, c->prev_leave);
 	uint64_t inside = since(ev->leave_ticks, enter);
 	uint64_t elsewhere = since(ev->before_ticks, c->prev_after);
-	struct op_times t = {.span_known = true};
+	struct c4_op_times t = {.span_known = true};
 
 	if (elsewhere > span - inside)
 		elsewhere = span - inside;
@@ -315,7 +250,7 @@ static struct open_block *open_block(struct c4_fold *f, struct folding *c, uint6
 		close_block(f, c);
 	emit_complete(f, c);
 	o = &c->open[c->nopen++];
-	block_init(&o->b, c->id, first, level);
+	c4_block_init(&o->b, c->id, first, level);
 	o->limit = (first | (((uint64_t)1 << level) - 1)) + 1;
 	return o;
 }
@@ -378,7 +313,7 @@ static uint64_t emit_gap(struct c4_fold *f, struct folding *c, uint64_t at, uint
 		while (op - at < (uint64_t)1 << level)
 			level--;
 		flush_comm(f, c); /* so much is not late, but lost */
-		block_init(&b, c->id, at, (uint8_t)level);
+		c4_block_init(&b, c->id, at, (uint8_t)level);
 		b.count = b.missing = 1u << level;
 		emit(f, &b);
 		at += b.count;
@@ -448,7 +383,7 @@ static void start(struct c4_fold *f, struct folding *c, uint64_t op, uint64_t t_
 static void add_late(struct c4_fold *f, struct folding *c, const struct c4_event *ev,
 		     const struct c4_tick_rate *rate)
 {
-	struct op_times t = measure_alone(ev, rate);
+	struct c4_op_times t = measure_alone(ev, rate);
 	struct c4_block one;
 
 	if (!forget_late(c, ev->opno)) {
@@ -460,13 +395,13 @@ static void add_late(struct c4_fold *f, struct folding *c, const struct c4_event
 
 		if (ev->opno < o->b.first || ev->opno >= end_of(&o->b))
 			continue;
-		account(&o->b, ev, &t);
+		c4_block_account(&o->b, ev, &t);
 		o->b.missing--;
 		emit_complete(f, c);
 		return;
 	}
-	block_init(&one, c->id, ev->opno, 0);
-	account(&one, ev, &t);
+	c4_block_init(&one, c->id, ev->opno, 0);
+	c4_block_account(&one, ev, &t);
 	one.count = 1;
 	emit(f, &one);
 }
@@ -476,7 +411,7 @@ static void add_next(struct c4_fold *f, struct folding *c, const struct c4_event
 {
 	uint64_t leave_ns = c4_ticks_to_mono(rate, ev->leave_ticks);
 	struct open_block *o;
-	struct op_times t;
+	struct c4_op_times t;
 
 	if (!c->started || ev->opno - c->next > GAP_MAX) {
 		f->lost.strays += c->started;
@@ -484,7 +419,7 @@ static void add_next(struct c4_fold *f, struct folding *c, const struct c4_event
 	}
 	t = c->prev_known && ev->opno == c->next ? measure(c, ev, rate) : measure_alone(ev, rate);
 	o = block_for(f, c, ev->opno, now_ns);
-	account(&o->b, ev, &t);
+	c4_block_account(&o->b, ev, &t);
 	o->b.count++;
 	c->next = ev->opno + 1;
 	c->prev_known = true;
@@ -521,7 +456,7 @@ static void cut_newest(struct c4_fold *f, struct folding *c, uint64_t now_ns)
 
 	o->b.partial = true;
 	emit(f, &o->b);
-	block_init(&o->b, o->b.comm, end_of(&o->b), o->b.level);
+	c4_block_init(&o->b, o->b.comm, end_of(&o->b), o->b.level);
 	update_rate(c, c->next, now_ns);
 	update_level(c, block_goal_ns(f));
 	if (c->level < o->b.level)

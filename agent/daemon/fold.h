@@ -14,7 +14,7 @@
  *
  * Operations that complete out of order (nonblocking) leave holes; a block waits for them until
  * its time is up, is then emitted with the holes as `missing`, and a straggler becomes a block of
- * its own with one operation.
+ * its own with one operation. But for those, the blocks of a communicator leave in order.
  *
  * Pure: no clock, no I/O; now_ns and the tick rate are passed in. One thread. The owner takes the
  * blocks with c4_fold_blocks() and clears them. Bounded: C4_FOLD_OUT_MAX blocks wait, further ones
@@ -27,37 +27,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "c4/op.h"
+#include "agent/daemon/block.h"
 #include "c4/segment.h"
 #include "common/base/clock.h"
 
-#define C4_FOLD_BUCKETS	 32 /* of the histogram: the last begins at 2^31 µs, 36 minutes */
-#define C4_FOLD_BUSES	 (C4_BUS_FULL + 1)
 #define C4_FOLD_OUT_MAX	 1024
 #define C4_FOLD_SLOT_MAX 4096 /* communicator slots a segment may have */
-
-/* As message Block; bytes by enum c4_op_bus instead of bus bytes, which need the size. */
-struct c4_block {
-	uint64_t comm;
-	uint64_t first;
-	uint32_t count; /* operations covered, the missing ones too */
-	uint32_t missing;
-	uint8_t level;
-	uint8_t kind;
-	bool partial;
-	uint32_t errors;
-	uint32_t sync_count;
-	uint32_t span_count;
-	uint64_t sync_sum_ns, sync_min_ns, sync_max_ns;
-	uint64_t span_sum_ns, span_max_ns;
-	uint64_t own_sum_ns, own_max_ns;
-	uint64_t elsewhere_sum_ns;
-	uint64_t inside_sum_ns;
-	uint64_t bytes;
-	uint64_t sync_bytes[C4_FOLD_BUSES];
-	uint64_t signature;
-	uint32_t sync_hist[C4_FOLD_BUCKETS];
-};
 
 /* What was left out; cumulative. */
 struct c4_fold_losses {

@@ -247,7 +247,7 @@ static uint32_t comm_size(const struct c4_target *t, uint64_t id)
 /* Any operation of a bus class stands for all: the factor depends on the class alone. */
 static uint64_t bus_bytes(const struct c4_block *b, uint32_t size)
 {
-	static const uint8_t kind_of[C4_FOLD_BUSES] = {
+	static const uint8_t kind_of[C4_BLOCK_BUSES] = {
 		[C4_BUS_ALLREDUCE] = C4_OP_ALLREDUCE,
 		[C4_BUS_ALLGATHER] = C4_OP_ALLGATHER,
 		[C4_BUS_PART] = C4_OP_ALLTOALL,
@@ -255,14 +255,14 @@ static uint64_t bus_bytes(const struct c4_block *b, uint32_t size)
 	};
 	double sum = 0;
 
-	for (unsigned int i = 0; i < C4_FOLD_BUSES; i++)
+	for (unsigned int i = 0; i < C4_BLOCK_BUSES; i++)
 		sum += c4_op_bus_bytes(kind_of[i], (double)b->sync_bytes[i], size);
 	return sum < 0x1p62 ? (uint64_t)sum : (uint64_t)1 << 62;
 }
 
 static void write_hist(struct draft *d, const struct c4_block *b, C4__V1__Block *m)
 {
-	size_t n = C4_FOLD_BUCKETS;
+	size_t n = C4_BLOCK_BUCKETS;
 
 	while (n && !b->sync_hist[n - 1])
 		n--;

@@ -228,7 +228,7 @@ static void test_histogram_ends(void **state)
 	assert_int_equal(b.sync_hist[0], 1);
 	add(op(1, S(2), S(2) + S(1000000)));
 	b = only();
-	assert_int_equal(b.sync_hist[C4_FOLD_BUCKETS - 1], 1);
+	assert_int_equal(b.sync_hist[C4_BLOCK_BUCKETS - 1], 1);
 }
 
 /* ---- where blocks are cut ------------------------------------------------------------------- */
