@@ -37,6 +37,7 @@ struct c4_comm_memory {
 	uint32_t nmembers;
 	uint32_t nlearned; /* windows that went into usual[] */
 	double *usual;	   /* per member: smoothed excess of own work as share of the span */
+	uint64_t *slow_ns; /* per member: job.now_ns when it began to look slow; 0: it does not */
 };
 
 struct c4_diag_memory {
