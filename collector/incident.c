@@ -142,8 +142,7 @@ static void id_next(struct c4_incidents *s, char *id, uint64_t wall_ns)
 
 /* ---- verdict → incident ---------------------------------------------------------------------- */
 
-/* The job may have been "JOB#2" when an earlier collector wrote the incident: id and launch decide.
- */
+/* An earlier collector may have called the job "JOB#2": id and launch decide. */
 static bool of_job(const struct c4_incident *in, const struct c4_job *job)
 {
 	size_t n = strlen(job->id);

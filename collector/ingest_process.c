@@ -6,6 +6,7 @@
 
 #include "c4/op.h"
 #include "collector/ingest.h"
+#include "collector/membership.h"
 #include "collector/text.h"
 #include "collector/vclock.h"
 #include "common/base/runs.h"

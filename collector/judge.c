@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "collector/rank.h"
 #include "collector/vclock.h"
 #include "common/base/clock.h"
 

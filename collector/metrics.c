@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "c4/version.h"
+#include "collector/rank.h"
 #include "collector/view.h"
 
 #define METRIC_COMMS 64u

@@ -65,7 +65,6 @@ enum c4_rank_state { C4_RANK_STATES(C4_X) C4_RANK_STATE_MAX };
 #undef C4_X
 
 const char *c4_job_state_name(enum c4_job_state s);
-const char *c4_rank_state_name(enum c4_rank_state s);
 
 struct c4_job;
 struct c4_rank;
@@ -183,27 +182,6 @@ struct c4_rank *c4_model_seat(struct c4_model *m, struct c4_agent *a,
 			      uint64_t wall_ns, enum c4_part_refusal *ret_why);
 
 struct c4_job *c4_model_job_by_name(const struct c4_model *m, const char *name);
-
-enum c4_rank_state c4_rank_state(const struct c4_rank *r);
-
-/* Windows stop waiting for this rank, in all its communicators. */
-void c4_rank_excuse(struct c4_rank *r);
-
-/* Sums of what was lost on the way from this job. */
-struct c4_losses c4_job_losses(const struct c4_job *j);
-
-/* ---- communicators --------------------------------------------------------------------------- */
-
-/* The rank's seat in a communicator it told of; NULL: not told. */
-struct c4_seat *c4_rank_seat(struct c4_rank *r, uint64_t comm_id);
-
-/*
- * Makes the seat of rank r in a communicator, and the communicator if r is the first to tell of it.
- * A refusal is remembered in a seat without communicator. my_rank is where r says it sits.
- */
-enum c4_part_refusal c4_rank_join(struct c4_model *m, struct c4_rank *r,
-				  const struct c4_comm_identity *who, uint32_t my_rank,
-				  uint64_t now_ns);
 
 /* ---- time ------------------------------------------------------------------------------------ */
 

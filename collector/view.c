@@ -8,6 +8,7 @@
 #include "c4/op.h"
 #include "collector/incident_json.h"
 #include "collector/json.h"
+#include "collector/rank.h"
 #include "collector/vclock.h"
 
 #define LATEST 3u /* ranks named per communicator */

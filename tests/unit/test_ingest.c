@@ -11,6 +11,7 @@
 
 #include "collector/ingest.h"
 #include "collector/judge.h"
+#include "collector/rank.h"
 #include "collector/vclock.h"
 #include "tests/unit/collector_post.h"
 
