@@ -10,6 +10,9 @@
 
 /* Reports of other nodes' deaths may still be under way: wait before naming the first. */
 #define SETTLE_NS 150000000u
+/* Who was told to end is a casualty only if the others live on: the operator meant the job, not it.
+ */
+#define TOLD_NS 4000000000u
 
 static bool crashed(const struct c4_diag_rank *r)
 {
@@ -86,8 +89,8 @@ void c4_judge_crash(struct c4_look *l)
 	if (c.first < 0 || l->job->ending)
 		return;
 	rank = &l->job->ranks[c.first];
-	if (told_to_end(rank) && c.living == 0)
-		return; /* everybody was told to end: the operator ended the job */
+	if (told_to_end(rank) && (c.living == 0 || rank->gone_for_ns < TOLD_NS))
+		return;
 	v = c4_verdict_add(l->out, l->job, C4_INC_CRASH, 0, &c.first, 1);
 	if (!v)
 		return;

@@ -95,10 +95,18 @@ static uint64_t tolerance(const struct c4_look *l, const struct root *root)
 	return known > floor ? known : floor;
 }
 
+/* They wait for it where the members disagree on what to do: that is the fault, not the rank. */
+static bool by_mismatch(const struct c4_look *l, int32_t r)
+{
+	uint32_t comm = l->waits->blocks_comm[r];
+
+	return comm != C4_DIAG_NONE && l->waits->comms[comm].mismatched;
+}
+
 static bool examine(struct c4_look *l, int32_t r, struct root *root)
 {
 	*root = (struct root){.rank = r, .age_ns = l->waits->blocks_age_ns[r]};
-	if (!l->waits->blocks[r])
+	if (!l->waits->blocks[r] || by_mismatch(l, r))
 		return false;
 	root->doing = what_it_does(l->waits, r);
 	if (root->doing == DOING_NOTHING_WRONG)

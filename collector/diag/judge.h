@@ -13,7 +13,7 @@
 struct c4_look { /* one call of c4_diagnose() */
 	const struct c4_diag_job *job;
 	struct c4_diag_memory *memory;
-	const struct c4_waits *waits;
+	struct c4_waits *waits;
 	struct c4_verdicts *out;
 };
 

@@ -278,5 +278,6 @@ void c4_judge_mismatch(struct c4_look *l)
 			judge_leavers(l, i);
 		if (l->out->n == before)
 			compare_windows(l, i);
+		l->waits->comms[i].mismatched = l->out->n != before;
 	}
 }

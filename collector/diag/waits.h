@@ -26,6 +26,7 @@ struct c4_wait_comm {
 	uint32_t nunknown; /* members nobody can say anything about (silent, never seen) */
 	uint32_t first;	   /* missing[first … first + nmissing): world ranks */
 	bool explained;	   /* the chain from here reaches a root */
+	bool mismatched;   /* its members disagree on what they do: nobody in it hangs */
 };
 
 struct c4_waits {

@@ -105,6 +105,21 @@ static void test_operator_ends_the_job(void **state)
 	scene_free(s);
 }
 
+/* kill -TERM of one rank: the others live on, and hang. */
+static void test_one_rank_told_to_end(void **state)
+{
+	struct scene *s = scene_new(4);
+
+	(void)state;
+	die_by(s, 2, 1, SIGTERM);
+	scene_look(s);
+	assert_int_equal(s->out.n, 0);
+	scene_pass(s, S(4));
+	scene_look(s);
+	assert_one(s, C4_INC_CRASH, 2);
+	scene_free(s);
+}
+
 static void test_waits_for_late_reports(void **state)
 {
 	struct scene *s = scene_new(4);
@@ -164,6 +179,28 @@ static void test_skipped_operation(void **state)
 	scene_look(s);
 	assert_one(s, C4_INC_MISMATCH, 2);
 	assert_non_null(strstr(s->out.v[0].summary, "Barrier"));
+	scene_free(s);
+}
+
+/* The dissenter hangs in the wrong operation, others wait for it: one fault, not two. */
+static void test_mismatch_is_not_a_hang_too(void **state)
+{
+	struct scene *s = agreeing();
+
+	(void)state;
+	for (int r = 0; r < 4; r++)
+		if (r != 2)
+			s->state[0][r].finished++;
+	for (int r = 0; r < 4; r++)
+		scene_enter(s, 0, r, r == 2 ? C4_OP_BARRIER : C4_OP_ALLREDUCE, S(10));
+	s->state[0][1].finished--;
+	s->state[0][1].entered--;
+	s->state[0][3].finished--;
+	s->state[0][3].entered--;
+	s->ranks[1].call.opno--;
+	s->ranks[3].call.opno--;
+	scene_look(s);
+	assert_one(s, C4_INC_MISMATCH, 2);
 	scene_free(s);
 }
 
@@ -280,10 +317,12 @@ int main(void)
 		cmocka_unit_test(test_abort_is_its_callers),
 		cmocka_unit_test(test_finalized_ranks_may_go),
 		cmocka_unit_test(test_operator_ends_the_job),
+		cmocka_unit_test(test_one_rank_told_to_end),
 		cmocka_unit_test(test_waits_for_late_reports),
 		cmocka_unit_test(test_dead_rank_is_not_hung),
 		cmocka_unit_test(test_agreement),
 		cmocka_unit_test(test_skipped_operation),
+		cmocka_unit_test(test_mismatch_is_not_a_hang_too),
 		cmocka_unit_test(test_different_counts),
 		cmocka_unit_test(test_uneven_v_counts_are_legal),
 		cmocka_unit_test(test_different_progress_is_legal),
