@@ -253,6 +253,8 @@ static void take_progress(struct c4_ingest_ctx *ctx, struct c4_rank *r, const st
 		.root = c->root >= 0 && (uint32_t)c->root < s->comm->size ? c->root : -1,
 		.inside_ns = c->inside_ns,
 	};
+	if (c->n_recent == C4_DIAG_RECENT)
+		memcpy(now->recent, c->recent, sizeof now->recent);
 	m->enter_ns = c->inside_ns ? c4_vclock_ago(r->sample_ns, c->inside_ns) : 0;
 	m->sends = c->sends;
 	m->send_bytes = c->send_bytes;

@@ -105,7 +105,7 @@ static C4__V1__CommIdentity *write_comm_identity(struct draft *d, struct c4_targ
 	return m;
 }
 
-static void write_comm_state(const struct draft *d, const struct c4_target_comm *c, C4__V1__Comm *m)
+static void write_comm_state(struct draft *d, const struct c4_target_comm *c, C4__V1__Comm *m)
 {
 	const struct c4_seg_comm *s = &c->now;
 
@@ -125,6 +125,10 @@ static void write_comm_state(const struct draft *d, const struct c4_target_comm 
 	m->recv_bytes = s->p2p_recv_bytes;
 	m->p2p_wait_ns = c4_ticks_to_ns(&d->t->rate, s->p2p_wait_ticks);
 	m->errors = s->errors;
+	m->recent = take(d, sizeof s->recent);
+	m->n_recent = m->recent ? C4_SEG_RECENT : 0;
+	if (m->recent)
+		memcpy(m->recent, s->recent, sizeof s->recent);
 }
 
 /* Inside an operation it is told every time: the collector's idea of its age stays true. */

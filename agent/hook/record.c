@@ -108,6 +108,7 @@ HOT uint64_t enter_op(struct c4_seg_comm *c, uint64_t now)
 	uint64_t opno = __atomic_load_n(&c->entered, __ATOMIC_RELAXED);
 
 	c->enter_ticks = now;
+	c->recent[opno % C4_SEG_RECENT] = c4_op_brief(c->kind, c->bytes, c->root);
 	__atomic_store_n(&c->entered, opno + 1, __ATOMIC_RELEASE);
 	return opno;
 }

@@ -68,6 +68,8 @@ struct c4_diag_rank {
 	struct c4_diag_call call; /* of the thread that has been inside longest */
 };
 
+#define C4_DIAG_RECENT 8
+
 /* A member's progress and its part of the last complete window. */
 struct c4_diag_member {
 	bool known; /* reported this communicator */
@@ -77,6 +79,9 @@ struct c4_diag_member {
 	uint64_t bytes;
 	int32_t root;
 	uint64_t inside_ns; /* since it entered, 0 if outside */
+	/* c4_op_brief of operation n at n % C4_DIAG_RECENT, for those up to entered; 0: not known
+	 */
+	uint32_t recent[C4_DIAG_RECENT];
 };
 
 /* Sums over one window [first, first+count) of operations, one per member. */

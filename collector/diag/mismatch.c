@@ -2,8 +2,9 @@
 /*
  * mismatch.c - members of a communicator that disagree on what their operation number k is.
  *
- * Needs no waiting and no clocks: two ranks that have entered the same number of operations must
- * have entered the same operation. The minority is named; a tie names nobody in particular.
+ * Needs no waiting and no clocks: what one rank did at number k, every other must have done at k.
+ * Members report their last few operations, so those that went on can still be asked. The minority
+ * is named; a tie names both sides.
  * A rank inside (or past) MPI_Finalize while others wait for it left an operation out, too.
  */
 #include <math.h>
@@ -25,85 +26,91 @@ static bool rooted(uint32_t kind)
 	return cls == C4_CLASS_ROOT_IN || cls == C4_CLASS_ROOT_OUT;
 }
 
-/* What differs, in words; NULL if the two agree. Codes of 0 are unknown and agree with all. */
-static const char *difference(const struct c4_diag_member *a, const struct c4_diag_member *b)
+/* What the member did at operation op; 0: not entered, or too long ago. The oldest entry may be
+ * about to be overwritten, so it is not asked for. */
+static uint32_t brief(const struct c4_diag_member *m, uint64_t op)
 {
-	if (a->kind != b->kind)
-		return "operation";
-	if (c4_op_info(a->kind)->uniform && a->bytes != b->bytes)
-		return "byte count";
-	if (rooted(a->kind) && a->root != b->root)
-		return "root";
-	if (a->dtype && b->dtype && a->dtype != b->dtype && c4_op_info(a->kind)->uniform)
+	if (!m->known || m->entered <= op || m->entered - op >= C4_DIAG_RECENT)
+		return 0;
+	return m->recent[op % C4_DIAG_RECENT];
+}
+
+/* Op is its last one: then all about it is known. */
+static bool detailed(const struct c4_diag_member *m, uint64_t op)
+{
+	return m->known && m->entered == op + 1;
+}
+
+/* Differences a brief does not show, where both are at op. Codes of 0 are unknown. */
+static const char *finer(const struct c4_diag_member *a, const struct c4_diag_member *b,
+			 uint64_t op)
+{
+	if (!detailed(a, op) || !detailed(b, op) || !c4_op_info(a->kind)->uniform)
+		return NULL;
+	if (a->dtype && b->dtype && a->dtype != b->dtype)
 		return "datatype";
 	if (a->redop && b->redop && a->redop != b->redop)
 		return "reduction";
 	return NULL;
 }
 
-/* Members that have entered exactly `entered` operations and agree with member m. */
-static uint32_t supporters(const struct c4_diag_comm *c, uint64_t entered, uint32_t m)
+/* What differs between two members at op, in words; NULL if they agree or cannot be compared. */
+static const char *difference(const struct c4_diag_member *a, const struct c4_diag_member *b,
+			      uint64_t op)
 {
-	uint32_t n = 0;
+	uint32_t x = brief(a, op), y = brief(b, op);
 
-	for (uint32_t i = 0; i < c->size; i++)
-		n += c->state[i].known && c->state[i].entered == entered &&
-		     !difference(&c->state[i], &c->state[m]);
-	return n;
-}
-
-static uint32_t present(const struct c4_diag_comm *c, uint64_t entered)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < c->size; i++)
-		n += c->state[i].known && c->state[i].entered == entered;
-	return n;
-}
-
-/* The member whose view most share, among those at `entered`; size if there is none. */
-static uint32_t majority(const struct c4_diag_comm *c, uint64_t entered, uint32_t total,
-			 uint32_t *ret_votes)
-{
-	uint32_t best = c->size, votes = 0;
-
-	for (uint32_t i = 0; i < c->size; i++) {
-		uint32_t n;
-
-		if (!c->state[i].known || c->state[i].entered != entered)
-			continue;
-		n = supporters(c, entered, i);
-		if (n > votes) {
-			votes = n;
-			best = i;
-		}
-		if (votes * 2 > total)
-			break; /* nothing can beat it */
-	}
-	*ret_votes = votes;
-	return best;
-}
-
-static const char *op_text(const struct c4_diag_member *m, char *buf, size_t n)
-{
-	const char *name = c4_op_info(m->kind)->name;
-
-	if (rooted(m->kind))
-		snprintf(buf, n, "%s of %llu bytes from root %d", name,
-			 (unsigned long long)m->bytes, m->root);
-	else
-		snprintf(buf, n, "%s of %llu bytes", name, (unsigned long long)m->bytes);
-	return buf;
+	if (!x || !y)
+		return NULL;
+	if ((x & 0xff) != (y & 0xff))
+		return "operation";
+	if (x != y)
+		return rooted(x & 0xff) ? "byte count or root" : "byte count";
+	return finer(a, b, op);
 }
 
 struct dissent {
 	uint32_t comm;
-	uint64_t entered;
-	uint32_t major, minor; /* members */
+	uint64_t op;
+	uint32_t major, minor; /* members: one of each side */
 	uint32_t votes, total;
 	uint32_t n; /* culprits */
 	int32_t ranks[MAX_CULPRITS];
 };
+
+/* Members that agree with member m about op. */
+static uint32_t supporters(const struct c4_diag_comm *c, uint64_t op, uint32_t m)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < c->size; i++)
+		n += brief(&c->state[i], op) && !difference(&c->state[i], &c->state[m], op);
+	return n;
+}
+
+static uint32_t witnesses(const struct c4_diag_comm *c, uint64_t op)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < c->size; i++)
+		n += brief(&c->state[i], op) != 0;
+	return n;
+}
+
+/* Finds whose view of op most share; false if there is nobody to ask. */
+static bool find_majority(const struct c4_diag_comm *c, struct dissent *d)
+{
+	d->total = witnesses(c, d->op);
+	for (uint32_t i = 0; i < c->size && d->votes * 2 <= d->total; i++) {
+		uint32_t n = brief(&c->state[i], d->op) ? supporters(c, d->op, i) : 0;
+
+		if (n <= d->votes)
+			continue;
+		d->votes = n;
+		d->major = i;
+	}
+	return d->votes > 0;
+}
 
 static void name_minority(const struct c4_diag_comm *c, struct dissent *d)
 {
@@ -111,12 +118,11 @@ static void name_minority(const struct c4_diag_comm *c, struct dissent *d)
 
 	d->minor = c->size;
 	for (uint32_t i = 0; i < c->size && d->n < MAX_CULPRITS; i++) {
-		const struct c4_diag_member *m = &c->state[i];
 		bool differs;
 
-		if (!m->known || m->entered != d->entered)
+		if (!brief(&c->state[i], d->op))
 			continue;
-		differs = difference(m, &c->state[d->major]) != NULL;
+		differs = difference(&c->state[i], &c->state[d->major], d->op) != NULL;
 		if (differs && d->minor == c->size)
 			d->minor = i;
 		if (differs || tie)
@@ -124,40 +130,52 @@ static void name_minority(const struct c4_diag_comm *c, struct dissent *d)
 	}
 }
 
+static const char *op_text(const struct c4_diag_member *m, uint64_t op, char *buf, size_t n)
+{
+	const char *name = c4_op_info(brief(m, op) & 0xff)->name;
+
+	if (!detailed(m, op))
+		snprintf(buf, n, "%s", name);
+	else if (rooted(m->kind))
+		snprintf(buf, n, "%s of %llu bytes from root %d", name,
+			 (unsigned long long)m->bytes, m->root);
+	else
+		snprintf(buf, n, "%s of %llu bytes", name, (unsigned long long)m->bytes);
+	return buf;
+}
+
 static void report(struct c4_look *l, const struct dissent *d)
 {
 	const struct c4_diag_comm *c = &l->job->comms[d->comm];
 	const struct c4_diag_member *major = &c->state[d->major], *minor = &c->state[d->minor];
-	const char *what = difference(minor, major);
+	const char *what = difference(minor, major, d->op);
 	char who[128], theirs[80], ours[80];
 	struct c4_verdict *v;
 
 	v = c4_verdict_add(l->out, l->job, C4_INC_MISMATCH, c->id, d->ranks, d->n);
 	if (!v)
 		return;
-	op_text(major, theirs, sizeof theirs);
-	op_text(minor, ours, sizeof ours);
+	op_text(major, d->op, theirs, sizeof theirs);
+	op_text(minor, d->op, ours, sizeof ours);
 	v->confirmed = true;
 	v->confidence = d->votes * 2 > d->total ? 0.97 : 0.6;
 	v->nwaiting = d->total - d->n;
 	v->since_ns = minor->inside_ns > major->inside_ns ? minor->inside_ns : major->inside_ns;
 	c4_verdict_say(v, "%s: operation #%llu of comm %s is %s there, but %s on %u of %u ranks",
-		       c4_verdict_who(v, who, sizeof who), (unsigned long long)d->entered - 1,
+		       c4_verdict_who(v, who, sizeof who), (unsigned long long)d->op,
 		       c4_diag_comm_name(l->job, d->comm), ours, theirs, d->votes, d->total);
 	c4_verdict_evidence(v, "agreeing_ranks", d->votes, NAN, 0, "%s", theirs);
 	c4_verdict_evidence(v, "dissenting_ranks", d->total - d->votes, NAN, 0, "%s differs: %s",
 			    what ? what : "nothing", ours);
 }
 
-/* Compares the members at one counter value; true if they disagree. */
-static bool compare_at(struct c4_look *l, uint32_t comm, uint64_t entered)
+/* Compares the members at one operation; true if they disagree. */
+static bool compare_at(struct c4_look *l, uint32_t comm, uint64_t op)
 {
 	const struct c4_diag_comm *c = &l->job->comms[comm];
-	struct dissent d = {.comm = comm, .entered = entered};
+	struct dissent d = {.comm = comm, .op = op};
 
-	d.total = present(c, entered);
-	d.major = majority(c, entered, d.total, &d.votes);
-	if (d.major == c->size || d.votes == d.total)
+	if (!find_majority(c, &d) || d.votes == d.total)
 		return false;
 	name_minority(c, &d);
 	if (d.minor == c->size)
@@ -166,25 +184,23 @@ static bool compare_at(struct c4_look *l, uint32_t comm, uint64_t entered)
 	return true;
 }
 
-/* The distinct counter values are few: ranks in lock-step are at k or k+1. The first and the last
- * are looked at; others in between belong to a job that is not stuck. */
+/* The last operation of the member that is least far, then of the one that is farthest: in
+ * lock-step there is little in between. */
 static void compare_members(struct c4_look *l, uint32_t comm)
 {
 	const struct c4_diag_comm *c = &l->job->comms[comm];
 	uint64_t low = UINT64_MAX, high = 0;
 
 	for (uint32_t i = 0; i < c->size; i++) {
-		if (!c->state[i].known || !c->state[i].entered)
+		uint64_t entered = c->state[i].known ? c->state[i].entered : 0;
+
+		if (!entered)
 			continue;
-		if (c->state[i].entered < low)
-			low = c->state[i].entered;
-		if (c->state[i].entered > high)
-			high = c->state[i].entered;
+		low = entered < low ? entered : low;
+		high = entered > high ? entered : high;
 	}
-	if (!high)
-		return;
-	if (!compare_at(l, comm, high) && low != high)
-		compare_at(l, comm, low);
+	if (high && !compare_at(l, comm, low - 1) && low != high)
+		compare_at(l, comm, high - 1);
 }
 
 /* Ranks that finalise, or have, while others wait for them in a communicator. */

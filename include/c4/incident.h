@@ -37,14 +37,14 @@ enum c4_incident_kind {
 #define C4_INC_ENUM(sym, name, severity, action) C4_INC_##sym,
 	C4_INCIDENTS(C4_INC_ENUM)
 #undef C4_INC_ENUM
-	C4_INC_MAX
+		C4_INC_MAX
 };
 
 enum c4_incident_state {
 #define C4_INC_STATE_ENUM(sym, name) C4_INC_STATE_##sym,
 	C4_INCIDENT_STATES(C4_INC_STATE_ENUM)
 #undef C4_INC_STATE_ENUM
-	C4_INC_STATE_MAX
+		C4_INC_STATE_MAX
 };
 
 #define C4_INCIDENT_SCHEMA "c4.incident/v1"

@@ -23,22 +23,22 @@
 
 enum c4_op_class {
 	C4_CLASS_NONE,
-	C4_CLASS_SYNC,     /* everybody waits for everybody: arrival order is readable */
+	C4_CLASS_SYNC,	   /* everybody waits for everybody: arrival order is readable */
 	C4_CLASS_ROOT_OUT, /* receivers wait for the root */
 	C4_CLASS_ROOT_IN,  /* the root waits for the senders */
 	C4_CLASS_PREFIX,   /* rank i waits for 0…i-1 */
 	C4_CLASS_NEIGHBOR, /* waits for topological neighbours only */
 	C4_CLASS_CREATE,   /* communicator construction: collective, but rare and slow */
-	C4_CLASS_P2P,      /* point to point, and waiting for it */
-	C4_CLASS_LIFE,     /* MPI_Init, MPI_Finalize */
+	C4_CLASS_P2P,	   /* point to point, and waiting for it */
+	C4_CLASS_LIFE,	   /* MPI_Init, MPI_Finalize */
 };
 
 enum c4_op_bus {
 	C4_BUS_NONE,
 	C4_BUS_ALLREDUCE, /* 2(n-1)/n · bytes */
 	C4_BUS_ALLGATHER, /* (n-1) · bytes (bytes = own part) */
-	C4_BUS_PART,      /* (n-1)/n · bytes (reduce-scatter, all-to-all) */
-	C4_BUS_FULL,      /* bytes (broadcast, reduce) */
+	C4_BUS_PART,	  /* (n-1)/n · bytes (reduce-scatter, all-to-all) */
+	C4_BUS_FULL,	  /* bytes (broadcast, reduce) */
 };
 
 /* clang-format off */
@@ -80,15 +80,31 @@ enum c4_op {
 #define C4_OP_ENUM(sym, name, cls, uniform, bus) C4_OP_##sym,
 	C4_OPS(C4_OP_ENUM)
 #undef C4_OP_ENUM
-	C4_OP_MAX
+		C4_OP_MAX
 };
 
 struct c4_op_info {
 	const char *name;
-	uint8_t cls;     /* enum c4_op_class */
+	uint8_t cls;	 /* enum c4_op_class */
 	uint8_t uniform; /* 0 or 1 */
-	uint8_t bus;     /* enum c4_op_bus */
+	uint8_t bus;	 /* enum c4_op_bus */
 };
+
+/* Bit `kind` is set where the byte count must be equal on all members. */
+#define C4_OP_UNIFORM_BIT(sym, name, cls, uniform, bus) | (uint64_t)(uniform) << C4_OP_##sym
+#define C4_OP_UNIFORM_MASK				(0 C4_OPS(C4_OP_UNIFORM_BIT))
+
+/*
+ * What all members of one operation must agree on, small: the kind in the low 8 bits, above them a
+ * hash of bytes (where uniform) and root. Never 0. Cheap enough for hooks.
+ */
+static inline uint32_t c4_op_brief(uint8_t kind, uint64_t bytes, int32_t root)
+{
+	uint64_t same = C4_OP_UNIFORM_MASK >> kind & 1 ? bytes : 0;
+
+	same = ((same + 1) ^ (uint64_t)(uint32_t)root << 32) * 0x9e3779b97f4a7c15ULL;
+	return kind | (uint32_t)(same >> 40) << 8;
+}
 
 /* Never NULL: an unknown kind (a newer peer's) reads as "none". Thread-safe. */
 const struct c4_op_info *c4_op_info(unsigned int kind);

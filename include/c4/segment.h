@@ -34,6 +34,7 @@
 #define C4_SEG_COMMS   256u  /* live communicators; more are counted as lost */
 #define C4_SEG_RUNS    4096u /* member runs of all communicators together */
 #define C4_SEG_EVENTS  8192u /* power of two */
+#define C4_SEG_RECENT  8u    /* operations a communicator remembers; power of two */
 #define C4_SEG_PEERS   8u    /* peers a waiting thread can name */
 
 #define C4_NAME_BYTES 64u /* job, node, host, program: NUL-terminated, cut if longer */
@@ -41,7 +42,7 @@
 enum c4_seg_clock { C4_CLOCK_MONO_NS, C4_CLOCK_TSC, C4_CLOCK_CNTVCT };
 
 enum c4_seg_phase {
-	C4_PHASE_INIT,       /* inside MPI_Init */
+	C4_PHASE_INIT, /* inside MPI_Init */
 	C4_PHASE_RUN,
 	C4_PHASE_FINALIZING, /* inside MPI_Finalize */
 	C4_PHASE_FINALIZED,  /* may exit whenever it likes: not a crash */
@@ -52,14 +53,14 @@ enum c4_seg_phase {
 #define C4_SEG_LOSSES(X)                                                                           \
 	X(COMMS, "communicators beyond the table")                                                 \
 	X(RUNS, "communicators whose members did not fit")                                         \
-	X(THREADS, "threads beyond the table")                                          \
+	X(THREADS, "threads beyond the table")                                                     \
 	X(REQUESTS, "nonblocking operations not followed")
 
 enum c4_seg_loss {
 #define C4_SEG_LOSS_ENUM(sym, help) C4_LOST_##sym,
 	C4_SEG_LOSSES(C4_SEG_LOSS_ENUM)
 #undef C4_SEG_LOSS_ENUM
-	C4_LOST_MAX
+		C4_LOST_MAX
 };
 #define C4_SEG_LOSS_SLOTS 8u /* room for newer counters without a new layout */
 
@@ -74,21 +75,21 @@ struct c4_seg_header {
 	uint32_t ring_off, ring_cap, event_bytes;
 
 	uint32_t pid;
-	uint32_t clock;         /* enum c4_seg_clock */
+	uint32_t clock;		/* enum c4_seg_clock */
 	uint64_t start_jiffies; /* /proc/PID/stat field 22: tells a reused pid */
-	uint64_t ticks0;        /* the same instant … */
-	uint64_t mono0_ns;      /* … on CLOCK_MONOTONIC */
-	uint64_t launch;        /* one launch of one job: equal on its ranks, differs on restart */
+	uint64_t ticks0;	/* the same instant … */
+	uint64_t mono0_ns;	/* … on CLOCK_MONOTONIC */
+	uint64_t launch;	/* one launch of one job: equal on its ranks, differs on restart */
 	uint32_t world_size;
 	int32_t world_rank;
 	char job[C4_NAME_BYTES];
 	char node[C4_NAME_BYTES];
 	char host[C4_NAME_BYTES];
 	char program[C4_NAME_BYTES];
-	char hook[16];      /* "mpi" */
-	char library[48];   /* e.g. "Open MPI 4.1.4" */
+	char hook[16];	  /* "mpi" */
+	char library[48]; /* e.g. "Open MPI 4.1.4" */
 
-	uint32_t phase;     /* enum c4_seg_phase */
+	uint32_t phase;	    /* enum c4_seg_phase */
 	int32_t abort_code; /* valid in C4_PHASE_ABORTED */
 	uint64_t lost[C4_SEG_LOSS_SLOTS];
 
@@ -101,23 +102,24 @@ struct c4_seg_thread {
 	uint32_t tid; /* 0: slot unused */
 	uint8_t kind; /* enum c4_op, written last on entry and first on exit */
 	uint8_t flags;
-	uint16_t comm;        /* slot in the communicator table, C4_SEG_NO_COMM if none */
-	uint64_t enter_ticks; /* of the call it is in */
-	uint64_t leave_ticks; /* of its last call */
-	uint64_t opno;        /* of the collective it is in or waits for, else 0 */
-	uint64_t inside_ticks; /* Σ time inside calls that can wait, all kinds */
-	uint64_t p2p_ticks;    /* the part of it spent in point-to-point calls */
-	uint64_t calls;        /* … and their number */
-	uint32_t npeers;       /* peers waited for; may exceed C4_SEG_PEERS */
+	uint16_t comm;		     /* slot in the communicator table, C4_SEG_NO_COMM if none */
+	uint64_t enter_ticks;	     /* of the call it is in */
+	uint64_t leave_ticks;	     /* of its last call */
+	uint64_t opno;		     /* of the collective it is in or waits for, else 0 */
+	uint64_t inside_ticks;	     /* Σ time inside calls that can wait, all kinds */
+	uint64_t p2p_ticks;	     /* the part of it spent in point-to-point calls */
+	uint64_t calls;		     /* … and their number */
+	uint32_t npeers;	     /* peers waited for; may exceed C4_SEG_PEERS */
 	int32_t peers[C4_SEG_PEERS]; /* world ranks; C4_ANY_PEER for MPI_ANY_SOURCE */
 	uint32_t pad[9];
 };
-#define C4_SEG_NO_COMM  0xffffu
-#define C4_ANY_PEER     (-1) /* any member of the communicator */
+#define C4_SEG_NO_COMM	0xffffu
+#define C4_ANY_PEER	(-1) /* any member of the communicator */
 #define C4_FOREIGN_PEER (-2) /* a process of another world */
 
 /* flags of a thread slot */
-#define C4_THREAD_POLLING 0x01u /* kind WAIT by repeated Test/Iprobe calls; leave_ticks = last poll */
+#define C4_THREAD_POLLING                                                                          \
+	0x01u /* kind WAIT by repeated Test/Iprobe calls; leave_ticks = last poll */
 #define C4_THREAD_SENDING 0x02u /* the peers are receivers it waits for */
 
 /* A communicator: 4 lines of 64 bytes, so that the hot words share one line. */
@@ -125,7 +127,7 @@ struct c4_seg_comm {
 	/* who: written at registration; odd gen = being written */
 	uint32_t gen;
 	uint32_t state; /* enum c4_seg_comm_state */
-	uint64_t id;    /* equal on all members; 0 never */
+	uint64_t id;	/* equal on all members; 0 never */
 	uint32_t size;
 	int32_t my_rank;    /* rank inside this communicator */
 	uint32_t run_first; /* members, in communicator rank order */
@@ -153,16 +155,17 @@ struct c4_seg_comm {
 	uint64_t p2p_recvs;
 	uint64_t p2p_recv_bytes; /* posted size: the received one may be smaller */
 	uint64_t p2p_wait_ticks;
-	uint64_t errors; /* operations that returned an error */
-	uint64_t pad2[10];
+	uint64_t errors;		/* operations that returned an error */
+	uint32_t recent[C4_SEG_RECENT]; /* c4_op_brief of operation n at n % C4_SEG_RECENT */
+	uint64_t pad2[6];
 };
 
 enum c4_seg_comm_state { C4_COMM_FREE, C4_COMM_LIVE, C4_COMM_DEAD };
 
 /* flags of a communicator */
-#define C4_COMM_INTER     0x01u /* intercommunicator: members = both groups, lower hash first */
+#define C4_COMM_INTER	  0x01u /* intercommunicator: members = both groups, lower hash first */
 #define C4_COMM_TRUNCATED 0x02u /* member runs did not fit */
-#define C4_COMM_FOREIGN   0x04u /* has members of another world: recorded, never judged */
+#define C4_COMM_FOREIGN	  0x04u /* has members of another world: recorded, never judged */
 
 /* Members count·world ranks: first, first+stride, … */
 struct c4_seg_run {
@@ -173,10 +176,10 @@ struct c4_seg_run {
 
 /* One finished operation on a communicator. */
 struct c4_event {
-	uint64_t stamp; /* index + 1, written last; 0 = being written */
-	uint64_t comm;  /* communicator id */
-	uint64_t opno;  /* 0-based position in the communicator's order of operations */
-	uint64_t enter_ticks;  /* nonblocking: when its wait began to block */
+	uint64_t stamp;	      /* index + 1, written last; 0 = being written */
+	uint64_t comm;	      /* communicator id */
+	uint64_t opno;	      /* 0-based position in the communicator's order of operations */
+	uint64_t enter_ticks; /* nonblocking: when its wait began to block */
 	uint64_t leave_ticks;
 	uint64_t before_ticks; /* the thread's inside_ticks before this one */
 	uint64_t bytes;
@@ -187,9 +190,9 @@ struct c4_event {
 };
 
 #define C4_EV_NONBLOCKING 0x01u
-#define C4_EV_BLOCKED     0x02u /* nonblocking, and its wait really waited */
-#define C4_EV_ERROR       0x04u /* the library returned an error */
-#define C4_EV_FIRST       0x08u /* first operation of this communicator */
+#define C4_EV_BLOCKED	  0x02u /* nonblocking, and its wait really waited */
+#define C4_EV_ERROR	  0x04u /* the library returned an error */
+#define C4_EV_FIRST	  0x08u /* first operation of this communicator */
 
 static_assert(sizeof(struct c4_event) == 64, "one cache line");
 static_assert(sizeof(struct c4_seg_thread) == 128, "two cache lines");

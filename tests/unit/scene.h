@@ -87,6 +87,20 @@ static inline uint32_t scene_comm(struct scene *s, const char *name, uint64_t do
 	return i;
 }
 
+/* Writes down what a member did in its last operation. */
+static inline void scene_did(struct scene *s, uint32_t comm, uint32_t m, uint32_t kind,
+			     uint64_t bytes, int32_t root)
+{
+	struct c4_diag_member *state = &s->state[comm][m];
+
+	state->kind = kind;
+	state->bytes = bytes;
+	state->root = root;
+	if (state->entered)
+		state->recent[(state->entered - 1) % C4_DIAG_RECENT] =
+			c4_op_brief((uint8_t)kind, bytes, root);
+}
+
 /* Puts a rank into the next operation of a communicator, since for_ns. */
 static inline void scene_enter(struct scene *s, uint32_t comm, int32_t rank, uint32_t kind,
 			       uint64_t for_ns)
@@ -97,7 +111,7 @@ static inline void scene_enter(struct scene *s, uint32_t comm, int32_t rank, uin
 		if (c->members[m] != rank)
 			continue;
 		c->state[m].entered = c->state[m].finished + 1;
-		c->state[m].kind = kind;
+		scene_did(s, comm, m, kind, 4096, -1);
 		c->state[m].inside_ns = for_ns;
 		s->ranks[rank].call = (struct c4_diag_call){
 			.kind = kind, .comm = comm, .opno = c->state[m].finished, .for_ns = for_ns};
