@@ -89,6 +89,7 @@ static void take_life(struct c4_rank *r, struct c4_diag_rank *d, const C4__V1__P
 	d->finalized = p->phase == C4_PHASE_FINALIZED;
 	d->finalizing = p->phase == C4_PHASE_FINALIZING;
 	d->aborted = p->phase == C4_PHASE_ABORTED;
+	r->job->ending |= p->ending;
 	d->abort_code = d->aborted ? p->abort_code : 0;
 	d->status_known = p->wait_status_known;
 	d->wait_status = p->wait_status;

@@ -139,6 +139,7 @@ int c4_judge(struct c4_job *j, uint64_t now_ns, struct c4_verdicts *out)
 		.nranks = j->nranks,
 		.ranks = j->now,
 		.slack_ns = j->interval_ms * 1000000ull,
+		.ending = j->ending,
 	};
 	int rc = 0;
 

@@ -134,6 +134,7 @@ struct c4_job {
 	uint32_t interval_ms; /* longest posting interval of its agents */
 	uint64_t started_wall_ns, seen_wall_ns;
 	uint64_t changed_ns; /* last post */
+	bool ending;	     /* the user told it to end */
 	uint64_t judged_ns, judge_cost_ns;
 	uint64_t over_ns; /* since when all its processes are over, 0: not */
 };

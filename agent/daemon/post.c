@@ -374,6 +374,7 @@ static void write_state(struct draft *d, C4__V1__Process *m)
 	m->gone_age_ns = t->gone ? since(d->now_ns, t->gone_ns) : 0;
 	m->wait_status = t->wait_status;
 	m->wait_status_known = t->status_known;
+	m->ending = t->ending;
 	if (t->gone)
 		return;
 	m->cpu_permille = t->cpu_permille;

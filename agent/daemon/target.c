@@ -2,6 +2,8 @@
 #include "agent/daemon/target.h"
 
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include "common/base/hash.h"
 #include "common/base/runs.h"
 #include "common/ds/vec.h"
+#include "common/ending.h"
 
 #define BATCH	   4096
 #define DRAIN_MAX  (16u * BATCH)
@@ -162,6 +165,14 @@ void c4_target_close(struct c4_target *t)
 	free(t);
 }
 
+static bool ending_marked(const struct c4_target *t)
+{
+	char dir[PATH_MAX];
+
+	snprintf(dir, sizeof dir, "%s", t->path);
+	return c4_ending_marked(dirname(dir), t->seg.toc.job);
+}
+
 void c4_target_end(struct c4_target *t, uint64_t now_ns)
 {
 	const struct c4_seg_header *h = &t->seg.toc;
@@ -171,6 +182,7 @@ void c4_target_end(struct c4_target *t, uint64_t now_ns)
 	t->gone = true;
 	t->gone_ns = now_ns;
 	t->seg.owner_gone = 1;
+	t->ending = ending_marked(t);
 	t->status_known = c4_pidfd_status(t->pidfd, h->pid, h->start_jiffies, &t->wait_status);
 }
 

@@ -61,6 +61,7 @@ struct c4_target {
 	bool gone;
 	uint64_t gone_ns;
 	bool status_known;
+	bool ending; /* the user had told its job to end */
 	int32_t wait_status;
 
 	uint64_t drained_ns; /* last drain … */

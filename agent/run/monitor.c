@@ -7,6 +7,7 @@
 
 #include "agent/run/finish.h"
 #include "common/base/clock.h"
+#include "common/ending.h"
 #include "common/log.h"
 
 #define LOOK_MS 50
@@ -87,8 +88,10 @@ void c4_monitor_prepare(struct c4_session *s)
 		c4_session_go_blind(s, why);
 		return;
 	}
-	if (!ranks)
+	if (!ranks) {
+		c4_ending_clear(p->dir.path, p->job);
 		return;
+	}
 	note_other_nodes(p);
 	prepare_rank(s);
 }

@@ -11,6 +11,7 @@
 #include "agent/run/finish.h"
 #include "agent/run/monitor.h"
 #include "common/base/clock.h"
+#include "common/ending.h"
 #include "common/log.h"
 
 #define FOLLOW_MS      3000
@@ -137,12 +138,26 @@ static void end_early(struct c4_session *s, int number)
 	c4_finish_begin(s);
 }
 
+/*
+ * Before the signal is passed on: the ranks' deaths may be seen within a millisecond. A rank's
+ * wrapper is told by the launcher, as all are after a crash: that proves nothing.
+ */
+static void mark_ending(const struct c4_session *s)
+{
+	const struct c4_plan *p = s->plan;
+
+	if (p->launch.shape == C4_SHAPE_LAUNCHER && s->stage == C4_STAGE_RUN && !p->blind)
+		c4_ending_mark(p->dir.path, p->job);
+}
+
 static void on_signal(struct c4_session *s, const struct c4_signal *signal)
 {
 	if (signal->number == SIGCHLD) {
 		on_child(s);
 		return;
 	}
+	if (ends_us(signal->number))
+		mark_ending(s);
 	if (!s->monitor)
 		c4_relay_take(&s->relay, signal);
 	if (!ends_us(signal->number))

@@ -15,6 +15,7 @@
 #include "c4/op.h"
 #include "common/base/clock.h"
 #include "common/buf.h"
+#include "common/ending.h"
 #include "common/fmt.h"
 #include "common/opt.h"
 
@@ -181,6 +182,23 @@ static void test_ticks_become_time(void **state)
 	assert_in_range(c4_ticks_to_mono(&rate, ticks1), mono1 - 500000u, mono1 + 500000u);
 }
 
+static void test_ending_mark(void **state)
+{
+	char dir[] = "/tmp/c4-ending.XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_false(c4_ending_marked(dir, "a/b"));
+	assert_int_equal(c4_ending_mark(dir, "a/b"), 0);
+	assert_int_equal(c4_ending_mark(dir, "a/b"), 0);
+	assert_true(c4_ending_marked(dir, "a/b"));
+	assert_false(c4_ending_marked(dir, "a"));
+	c4_ending_clear(dir, "a/b");
+	assert_false(c4_ending_marked(dir, "a/b"));
+	assert_int_equal(rmdir(dir), 0);
+	assert_true(c4_ending_mark(dir, "a") < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_operations_table),
 		cmocka_unit_test(test_signature_sees_what_must_agree),
 		cmocka_unit_test(test_ticks_become_time),
+		cmocka_unit_test(test_ending_mark),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
