@@ -58,10 +58,10 @@ static bool is_ours(const struct agent *a, const struct c4_seg_header *h)
 static void evict_gone(struct agent *a)
 {
 	for (uint32_t i = 0; i < a->watch.n; i++) {
-		if (!c4_watch_get(&a->watch, i)->gone)
+		if (!c4_watched_get(&a->watch, i)->gone)
 			continue;
-		c4_target_drop_file(c4_watch_get(&a->watch, i));
-		c4_watch_remove(&a->watch, i);
+		c4_target_drop_file(c4_watched_get(&a->watch, i));
+		c4_watched_remove(&a->watch, i);
 		return;
 	}
 }
@@ -72,7 +72,7 @@ static enum c4_scan_verdict adopt(struct agent *a, struct c4_target *t)
 
 	if (a->watch.n == C4_WATCH_MAX)
 		evict_gone(a);
-	rc = c4_watch_add(&a->watch, t);
+	rc = c4_watched_add(&a->watch, t);
 	if (!rc)
 		return C4_SCAN_TAKEN;
 	if (!a->refused++)
@@ -169,7 +169,7 @@ static uint64_t patience_ns(const struct agent *a)
 static void look_at_live(struct agent *a)
 {
 	for (uint32_t i = 0; i < a->watch.n; i++) {
-		struct c4_target *t = c4_watch_get(&a->watch, i);
+		struct c4_target *t = c4_watched_get(&a->watch, i);
 		uint64_t now = c4_mono_ns();
 
 		if (t->gone)
@@ -190,7 +190,7 @@ static bool conclude_ended(struct agent *a)
 
 	a->watch.ended = false;
 	for (uint32_t i = 0; any && i < a->watch.n; i++) {
-		struct c4_target *t = c4_watch_get(&a->watch, i);
+		struct c4_target *t = c4_watched_get(&a->watch, i);
 
 		if (t->gone && !t->end_seq)
 			c4_target_conclude(t, now);
@@ -229,7 +229,7 @@ static void plan_drains(struct agent *a)
 	uint64_t now = c4_mono_ns(), first = UINT64_MAX;
 
 	for (uint32_t i = 0; i < a->watch.n; i++) {
-		const struct c4_target *t = c4_watch_get(&a->watch, i);
+		const struct c4_target *t = c4_watched_get(&a->watch, i);
 
 		if (!t->gone && t->period_ns < a->interval_ns &&
 		    t->drained_ns + t->period_ns < first)
@@ -246,7 +246,7 @@ static void on_drain(uv_timer_t *h)
 	struct agent *a = h->data;
 
 	for (uint32_t i = 0; i < a->watch.n; i++) {
-		struct c4_target *t = c4_watch_get(&a->watch, i);
+		struct c4_target *t = c4_watched_get(&a->watch, i);
 		uint64_t now = c4_mono_ns();
 
 		if (!t->gone && now >= t->drained_ns + t->period_ns)
@@ -345,7 +345,7 @@ static void finish(struct agent *a, int status)
 	uv_timer_stop(&a->rescan);
 	uv_timer_stop(&a->ends);
 	for (uint32_t i = 0; i < a->watch.n; i++) {
-		struct c4_target *t = c4_watch_get(&a->watch, i);
+		struct c4_target *t = c4_watched_get(&a->watch, i);
 
 		if (!t->end_seq)
 			c4_target_conclude(t, c4_mono_ns());
@@ -444,7 +444,7 @@ int c4_agent_run(const struct c4_agent_options *options)
 		return 1;
 	raise_file_limit();
 	init_handles(&a);
-	c4_watch_init(&a.watch, &a.loop);
+	c4_watched_init(&a.watch, &a.loop);
 	a.status = open_directory(&a);
 	if (!a.status)
 		a.status = start_feed(&a);
@@ -457,7 +457,7 @@ int c4_agent_run(const struct c4_agent_options *options)
 			_exit(a.status);
 		}
 	}
-	c4_watch_release(&a.watch);
+	c4_watched_release(&a.watch);
 	c4_scan_release(&a.scan);
 	uv_walk(&a.loop, close_one, NULL);
 	uv_run(&a.loop, UV_RUN_DEFAULT);

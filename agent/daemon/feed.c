@@ -70,7 +70,7 @@ static bool is_wanted(const struct c4_target *t, enum c4_feed_extent extent, uin
 static void tell_anew(struct c4_watch *w)
 {
 	for (uint32_t i = 0; i < w->n; i++) {
-		struct c4_target *t = c4_watch_get(w, i);
+		struct c4_target *t = c4_watched_get(w, i);
 
 		c4_target_forget_posted(t);
 		t->end_seq = 0;
@@ -98,8 +98,8 @@ void c4_feed_post(struct c4_feed *f, struct c4_watch *w, enum c4_feed_extent ext
 	}
 	c4_post_begin(f->writer);
 	for (uint32_t i = 0; i < w->n; i++)
-		if (is_wanted(c4_watch_get(w, i), extent, now_ns))
-			add_target(f, c4_watch_get(w, i), now_ns);
+		if (is_wanted(c4_watched_get(w, i), extent, now_ns))
+			add_target(f, c4_watched_get(w, i), now_ns);
 	send_post(f, now_ns, extent == C4_FEED_LAST);
 }
 
@@ -124,7 +124,7 @@ uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)
 	f->dropped = news.dropped;
 	f->anew |= lost || news.resync;
 	for (uint32_t i = 0; i < w->n;) {
-		struct c4_target *t = c4_watch_get(w, i);
+		struct c4_target *t = c4_watched_get(w, i);
 
 		if (!end_settled(t, news.settled)) {
 			i++;
@@ -136,7 +136,7 @@ uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)
 		if (lost)
 			i++;
 		else
-			c4_watch_remove(w, i);
+			c4_watched_remove(w, i);
 	}
 	return news.interval_ms;
 }

@@ -14,12 +14,12 @@ struct c4_watched {
 	bool polled; /* poll is an open handle */
 };
 
-void c4_watch_init(struct c4_watch *w, uv_loop_t *loop)
+void c4_watched_init(struct c4_watch *w, uv_loop_t *loop)
 {
 	*w = (struct c4_watch){.loop = loop};
 }
 
-struct c4_target *c4_watch_get(const struct c4_watch *w, uint32_t i)
+struct c4_target *c4_watched_get(const struct c4_watch *w, uint32_t i)
 {
 	return w->list[i]->target;
 }
@@ -47,7 +47,7 @@ static void start_poll(struct c4_watched *one)
 	uv_poll_start(&one->poll, UV_READABLE, on_end);
 }
 
-int c4_watch_add(struct c4_watch *w, struct c4_target *t)
+int c4_watched_add(struct c4_watch *w, struct c4_target *t)
 {
 	struct c4_watched **grown, *one;
 
@@ -87,14 +87,14 @@ static void close_watched(struct c4_watched *one)
 		free_watched((uv_handle_t *)&one->poll);
 }
 
-void c4_watch_remove(struct c4_watch *w, uint32_t i)
+void c4_watched_remove(struct c4_watch *w, uint32_t i)
 {
 	close_watched(w->list[i]);
 	w->n--;
 	memmove(&w->list[i], &w->list[i + 1], (w->n - i) * sizeof *w->list);
 }
 
-void c4_watch_release(struct c4_watch *w)
+void c4_watched_release(struct c4_watch *w)
 {
 	for (uint32_t i = 0; i < w->n; i++)
 		close_watched(w->list[i]);

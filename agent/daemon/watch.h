@@ -27,17 +27,17 @@ struct c4_watch {
 	bool ended; /* some target ended since the owner cleared this */
 };
 
-void c4_watch_init(struct c4_watch *w, uv_loop_t *loop);
+void c4_watched_init(struct c4_watch *w, uv_loop_t *loop);
 
 /* Closes all; the loop must run once more before the memory is free. */
-void c4_watch_release(struct c4_watch *w);
+void c4_watched_release(struct c4_watch *w);
 
-struct c4_target *c4_watch_get(const struct c4_watch *w, uint32_t i);
+struct c4_target *c4_watched_get(const struct c4_watch *w, uint32_t i);
 
 /* Takes the target. 0 or -ENOSPC / -ENOMEM (then it remains the caller's). */
-int c4_watch_add(struct c4_watch *w, struct c4_target *t);
+int c4_watched_add(struct c4_watch *w, struct c4_target *t);
 
 /* Closes target i; those behind it move up. */
-void c4_watch_remove(struct c4_watch *w, uint32_t i);
+void c4_watched_remove(struct c4_watch *w, uint32_t i);
 
 #endif

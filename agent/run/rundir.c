@@ -106,7 +106,7 @@ static int make_private(struct c4_rundir *r, const char *base, const char *job)
 	if (rc)
 		return rc;
 	r->lock_fd = take_lock(r->path, LOCK_SH);
-	c4_rundir_sweep(mine);
+	c4_rundir_sweep_jobs(mine);
 	return r->lock_fd < 0 ? r->lock_fd : 0;
 }
 
@@ -153,7 +153,7 @@ static bool is_young(const char *path)
 	return lstat(path, &st) || time(NULL) - st.st_mtime < YOUNG_S;
 }
 
-unsigned int c4_rundir_sweep(const char *base)
+unsigned int c4_rundir_sweep_jobs(const char *base)
 {
 	unsigned int looked = 0, removed = 0;
 	struct dirent *entry;

@@ -27,7 +27,7 @@ int c4_rundir_plan(struct c4_rundir *r, const char *given, const char *job);
 int c4_rundir_make(struct c4_rundir *r, const char *given, const char *job);
 
 /* Removes private directories under base that nobody uses; returns their number. */
-unsigned int c4_rundir_sweep(const char *base);
+unsigned int c4_rundir_sweep_jobs(const char *base);
 
 /* Removes a private one; leaves a given one alone. */
 void c4_rundir_remove(const struct c4_rundir *r);

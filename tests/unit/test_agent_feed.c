@@ -95,8 +95,8 @@ static int setup(void **state)
 	rank_comm(&rank, 0, 11);
 	c4_seg_publish(&rank.seg);
 	uv_loop_init(&loop);
-	c4_watch_init(&watch, &loop);
-	return c4_target_open(rank.seg.path, c4_mono_ns(), &t) || c4_watch_add(&watch, t) ||
+	c4_watched_init(&watch, &loop);
+	return c4_target_open(rank.seg.path, c4_mono_ns(), &t) || c4_watched_add(&watch, t) ||
 	       c4_feed_start(&feed, &config);
 }
 
@@ -104,7 +104,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	c4_feed_stop(&feed, 10000000000u);
-	c4_watch_release(&watch);
+	c4_watched_release(&watch);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	uv_loop_close(&loop);
 	sink_stop(&sink);
@@ -137,7 +137,7 @@ static void test_told_anew(void **state)
 /* Its end was told once; that post was dropped: the file goes, the end is told again. */
 static void test_end_told_again(void **state)
 {
-	struct c4_target *t = c4_watch_get(&watch, 0);
+	struct c4_target *t = c4_watched_get(&watch, 0);
 
 	(void)state;
 	post(C4_FEED_ALL, 1);
@@ -163,7 +163,7 @@ static void test_end_told_again(void **state)
 /* It never learned its rank: nothing to tell, nothing to keep. */
 static void test_nameless(void **state)
 {
-	struct c4_target *t = c4_watch_get(&watch, 0);
+	struct c4_target *t = c4_watched_get(&watch, 0);
 
 	(void)state;
 	collector_comes();

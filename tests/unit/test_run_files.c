@@ -238,7 +238,7 @@ static void test_sweep_takes_only_what_nobody_uses(void **state)
 	make_old("held");
 	make_old("7-8.seg");
 
-	assert_int_equal(c4_rundir_sweep(dir), 1);
+	assert_int_equal(c4_rundir_sweep_jobs(dir), 1);
 	assert_int_equal(access(at("left"), F_OK), -1);
 	assert_int_equal(access(at("young/run.lock"), F_OK), 0);
 	assert_int_equal(access(at("foreign/1-2.seg"), F_OK), 0);
@@ -246,7 +246,7 @@ static void test_sweep_takes_only_what_nobody_uses(void **state)
 	assert_int_equal(access(at("7-8.seg"), F_OK), 0);
 	close(fd);
 	make_old("young");
-	assert_int_equal(c4_rundir_sweep(dir), 2);
+	assert_int_equal(c4_rundir_sweep_jobs(dir), 2);
 	unlink(at("foreign/1-2.seg"));
 	rmdir(at("foreign"));
 }
