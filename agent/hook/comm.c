@@ -322,38 +322,37 @@ int32_t c4_comm_world_rank(uint32_t slot, int peer)
 	       (int32_t)(member - run_start[low]) * c4_hook.seg.runs[low].stride;
 }
 
-/* Moves the count past operation `at` if that is finished, or by force. */
-static bool step_past(uint32_t slot, uint64_t at, bool force)
+static uint32_t *done_at(uint32_t slot, uint64_t opno)
 {
-	struct c4_seg_comm *c = &c4_hook.seg.comms[slot];
-	uint64_t *word = &c4_comms[slot].done[at % C4_OPEN_OPS / 64];
-	uint64_t bit = 1ULL << (at % 64);
+	return &c4_comms[slot].done[opno % C4_OPEN_OPS];
+}
 
-	if (!force && !(__atomic_load_n(word, __ATOMIC_SEQ_CST) & bit))
-		return false;
-	/* cleared before the step: then the bit is free for the table's next lap */
-	__atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
-	__atomic_compare_exchange_n(&c->finished, &at, at + 1, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_SEQ_CST);
-	return true;
+/* Moves the count past operation `at`; false if somebody else just did. */
+static bool step_past(uint32_t slot, uint64_t at)
+{
+	return __atomic_compare_exchange_n(&c4_hook.seg.comms[slot].finished, &at, at + 1, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 void c4_comm_make_room(uint32_t slot)
 {
 	uint64_t oldest = __atomic_load_n(&c4_hook.seg.comms[slot].finished, __ATOMIC_RELAXED);
 
-	step_past(slot, oldest, true);
-	c4_seg_lose(&c4_hook.seg, C4_LOST_REQUESTS);
+	if (step_past(slot, oldest))
+		c4_seg_lose(&c4_hook.seg, C4_LOST_REQUESTS);
 }
 
 void c4_comm_finish_late(uint32_t slot, uint64_t opno)
 {
 	struct c4_seg_comm *c = &c4_hook.seg.comms[slot];
+	uint64_t at = __atomic_load_n(&c->finished, __ATOMIC_SEQ_CST);
 
-	/* not if it is counted already, for which its successors may have waited */
-	if (__atomic_load_n(&c->finished, __ATOMIC_SEQ_CST) <= opno)
-		__atomic_fetch_or(&c4_comms[slot].done[opno % C4_OPEN_OPS / 64],
-				  1ULL << (opno % 64), __ATOMIC_SEQ_CST);
-	while (step_past(slot, __atomic_load_n(&c->finished, __ATOMIC_SEQ_CST), false))
-		;
+	/* the mark names its operation: it needs no clearing, which could hit a later one */
+	if (at <= opno)
+		__atomic_store_n(done_at(slot, opno), (uint32_t)opno + 1, __ATOMIC_SEQ_CST);
+	at = __atomic_load_n(&c->finished, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(done_at(slot, at), __ATOMIC_SEQ_CST) == (uint32_t)at + 1) {
+		step_past(slot, at);
+		at = __atomic_load_n(&c->finished, __ATOMIC_SEQ_CST);
+	}
 }

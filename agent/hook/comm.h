@@ -37,7 +37,8 @@ struct c4_comm {
 	uint32_t peer_first; /* … and rank 0 is this member (intercommunicators: the other group) */
 	uint32_t sources;    /* topological neighbours, 0 if there is no topology */
 	uint32_t targets;
-	uint64_t done[C4_OPEN_OPS / 64]; /* finished before an older one: bit opno % C4_OPEN_OPS */
+	/* finished before an older one: at opno % C4_OPEN_OPS, the low bits of opno + 1 */
+	uint32_t done[C4_OPEN_OPS];
 };
 
 extern struct c4_comm c4_comms[C4_SEG_COMMS] __attribute__((visibility("hidden")));
