@@ -11,8 +11,8 @@
 #include <mpi.h>
 #include <stdint.h>
 
-#define C4_TYPE_CELLS 512u /* several times the number of predefined handles */
-#define C4_TYPE_BITS  9
+#define C4_TYPE_CELLS 2048u /* many times the number of handles: the first look hits */
+#define C4_TYPE_BITS  11
 
 struct c4_type_cell {
 	const void *handle; /* NULL: free */
