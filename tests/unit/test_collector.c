@@ -407,6 +407,24 @@ static void test_report_knows_the_crash(void **state)
 	json_decref(r);
 }
 
+/* Told that the job is being ended: its ranks' deaths are no crash. */
+static void test_ended_on_purpose(void **state)
+{
+	struct fixture *f = *state;
+	C4__V1__Post *p;
+	json_t *whole;
+
+	for (int i = 0; i < 5; i++)
+		one_second(f, -1);
+	begin_post(f, 0, &p)->ending = true;
+	end_post(f, p);
+	end_job(f, C4_PHASE_RUN);
+	ticks(f, 30);
+	assert_int_equal(f->c.model.jobs[0]->state, C4_JOB_FAILED);
+	assert_int_equal(json_array_size(list(f, "incidents", &whole)), 0);
+	json_decref(whole);
+}
+
 /* The collector itself was stopped for a minute: nobody went silent, nobody hung. */
 static void test_own_suspension_is_no_fault(void **state)
 {
@@ -523,6 +541,7 @@ int main(void)
 		T(test_slow_rank_is_named_once),
 		T(test_healthy_job_has_no_incident),
 		T(test_report_knows_the_crash),
+		T(test_ended_on_purpose),
 		T(test_own_suspension_is_no_fault),
 		T(test_silent_agents_make_a_lost_job),
 		T(test_ways_to_ask_wrongly),
