@@ -15,28 +15,42 @@ static const char *const sonames[] = {
 	"libmpi.so.40", "libmpi.so.12", "libmpi.so", "libmpi_mpifh.so.40", "libmpi_usempif08.so.40",
 };
 
+#define SONAMES (sizeof sonames / sizeof sonames[0])
+
+/* Looked for once a resolution, not once a symbol: each look-up may search the file system. The
+ * references are kept, for what we find in them must not go away. */
+static void *libraries[SONAMES];
+
+static void find_libraries(void)
+{
+	for (size_t i = 0; i < SONAMES; i++)
+		if (!libraries[i])
+			libraries[i] = dlopen(sonames[i], RTLD_LAZY | RTLD_NOLOAD);
+}
+
+static void *find_privately(const char *name)
+{
+	void *p = NULL;
+
+	for (size_t i = 0; !p && i < SONAMES; i++)
+		p = libraries[i] ? dlsym(libraries[i], name) : NULL;
+	return p;
+}
+
 /* The next definition after ours, else one in a privately loaded library. */
 static void *find_function(const char *name)
 {
 	void *p = dlsym(RTLD_NEXT, name);
 
-	for (size_t i = 0; !p && i < sizeof sonames / sizeof sonames[0]; i++) {
-		void *lib = dlopen(sonames[i], RTLD_LAZY | RTLD_NOLOAD);
-
-		/* the reference is kept: what we found must not go away */
-		if (lib)
-			p = dlsym(lib, name);
-	}
-	return p;
+	return p ? p : find_privately(name);
 }
 
 void *c4_mpi_data(const char *name)
 {
 	/* not RTLD_NEXT: the program may hold its own copy of a library's variable */
 	void *p = dlsym(RTLD_DEFAULT, name);
-	void *lib = p ? NULL : dlopen(sonames[0], RTLD_LAZY | RTLD_NOLOAD);
 
-	return lib ? dlsym(lib, name) : p;
+	return p ? p : find_privately(name);
 }
 
 static int missing(void)
@@ -95,6 +109,7 @@ void c4_mpi_resolve(struct c4_mpi_set *set)
 {
 	int saved = errno;
 
+	find_libraries();
 	learn_pmpi();
 	for (size_t i = 0; i < set->n; i++)
 		__atomic_store_n(&set->real[i], find_call(set, set->names[i]), __ATOMIC_RELAXED);
