@@ -14,7 +14,7 @@ struct c4_diag_memory *c4_diag_memory_new(void)
 static void release_comm(struct c4_comm_memory *c)
 {
 	free(c->usual);
-	free(c->slow_ns);
+	free(c->smooth);
 }
 
 void c4_diag_memory_free(struct c4_diag_memory *m)
@@ -135,8 +135,8 @@ struct c4_comm_memory *c4_memory_comm(struct c4_diag_memory *m, uint64_t comm, u
 	made.comm = comm;
 	made.nmembers = nmembers;
 	made.usual = calloc(nmembers + 1, sizeof *made.usual);
-	made.slow_ns = calloc(nmembers + 1, sizeof *made.slow_ns);
-	if (!made.usual || !made.slow_ns || !grow(m)) {
+	made.smooth = calloc(nmembers + 1, sizeof *made.smooth);
+	if (!made.usual || !made.smooth || !grow(m)) {
 		release_comm(&made);
 		return NULL;
 	}

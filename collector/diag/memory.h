@@ -7,7 +7,7 @@
  *    After two of them such a wait is known behaviour (rank-0-only checkpoint, evaluation) up to
  *    1.5 times the longest of the last four,
  *  - per communicator: when its windows last moved, each member's usual excess of own work, and
- *    since when it has looked slow without a break.
+ *    the excess averaged over the last ten seconds or so.
  *
  * Everything is bounded; the least recently used pause gives way.
  */
@@ -35,9 +35,10 @@ struct c4_comm_memory {
 	uint64_t serial;     /* newest window seen */
 	uint64_t changed_ns; /* job.now_ns when it changed */
 	uint32_t nmembers;
-	uint32_t nlearned; /* windows that went into usual[] */
-	double *usual;	   /* per member: smoothed excess of own work as share of the span */
-	uint64_t *slow_ns; /* per member: job.now_ns when it began to look slow; 0: it does not */
+	uint32_t nlearned;    /* windows that went into usual[] */
+	double *usual;	      /* per member: smoothed excess of own work as share of the span */
+	double *smooth;	      /* per member: the same, following changes within seconds */
+	uint64_t smoothed_ns; /* length of what went into smooth[] */
 };
 
 struct c4_diag_memory {

@@ -14,10 +14,11 @@
  *   3. it was so in nearly every window, over MIN_NS at least,
  *   4. its slack (span - own) is less than half of the usual one: who has time to wait is not what
  *      the others wait for, however busy it is,
- *   5. where its node has more to run than cores (it waits for a core CONTENDED of its time), all
- * this lasts CONTENDED_NS longer: who gets the core is a matter of luck for seconds,
- *   6. where point-to-point messages couple the ranks (pipelines have stages of unequal weight by
+ *   5. where point-to-point messages couple the ranks (pipelines have stages of unequal weight by
  *      design), it is more than the same rank's own usual excess, too.
+ * On a node with more to run than cores (the rank waits for a core CONTENDED of its time) it is a
+ * matter of luck for seconds who gets one: there 1 and 2 are asked of averages over SMOOTH_NS, with
+ * a wider margin, and 3 and 4 of nobody.
  * Of each window a rank's longest piece of own work is left out: a single pause is no slowness.
  * Excesses of SECONDS_NS per operation are for the hang judge.
  */
@@ -30,18 +31,18 @@
 #include "collector/diag/robust.h"
 #include "collector/diag/verdict.h"
 
-#define MARGIN	      0.05
-#define WINDOWS	      5u
-#define WINDOWS_MIN   3u
-#define MIN_NS	      2000000000u
-#define NOTICEABLE_NS 20000.0 /* excess per operation below this is nobody's problem */
-#define SECONDS_NS    5000000000.0
-#define P2P_COUPLED   0.02 /* share of time in point-to-point calls */
-#define CONTENDED     0.15
-#define CONTENDED_NS  10000000000u
-#define LEARN_WINDOWS 6u
-#define STALE_NS      4000000000u
-#define MAX_SLOW      256
+#define MARGIN		 0.05
+#define WINDOWS_MIN	 4u
+#define MIN_NS		 3500000000u
+#define NOTICEABLE_NS	 20000.0 /* excess per operation below this is nobody's problem */
+#define SECONDS_NS	 5000000000.0
+#define P2P_COUPLED	 0.02 /* share of time in point-to-point calls */
+#define CONTENDED	 0.15
+#define CONTENDED_MARGIN 0.10
+#define SMOOTH_NS	 10000000000u
+#define LEARN_WINDOWS	 6u
+#define STALE_NS	 4000000000u
+#define MAX_SLOW	 256
 
 struct slow {
 	int32_t rank;
@@ -173,18 +174,20 @@ static int table_fill(struct table *t)
 }
 
 /*
- * Spread of the others' shares around theirs. In small communicators one bad rank is a large part
+ * Compared with the others' median and spread: in small communicators one bad rank is a large part
  * of the sample, so it is left out.
  */
-static double spread_without(struct table *t, uint32_t culprit, double *ret_centre)
+static bool stands_out(struct table *t, const double *share, uint32_t culprit, double margin)
 {
+	double centre, spread;
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
 		if (i != culprit)
-			t->scratch[n++] = t->share[i];
-	*ret_centre = c4_median(t->scratch, n);
-	return c4_spread(t->scratch, n, *ret_centre);
+			t->scratch[n++] = share[i];
+	centre = c4_median(t->scratch, n);
+	spread = c4_spread(t->scratch, n, centre);
+	return share[culprit] - centre >= fmax(margin, c4_outlier_limit(t->n) * spread);
 }
 
 static double slack_median_without(struct table *t, uint32_t culprit)
@@ -206,17 +209,19 @@ static bool p2p_coupled(const struct c4_look *l, const struct table *t)
 	return most >= P2P_COUPLED;
 }
 
-/* True once a member has looked slow for as long as its node's state demands. */
-static bool lasting(struct c4_look *l, struct c4_comm_memory *cm, const struct table *t, uint32_t i,
-		    bool slow)
+static bool contended(const struct c4_look *l, const struct table *t, uint32_t i)
 {
-	bool contended = l->job->ranks[t->comm->members[i]].runqueue >= CONTENDED;
+	return l->job->ranks[t->comm->members[i]].runqueue >= CONTENDED;
+}
 
-	if (!slow)
-		cm->slow_ns[i] = 0;
-	else if (!cm->slow_ns[i])
-		cm->slow_ns[i] = l->job->now_ns;
-	return slow && (!contended || l->job->now_ns - cm->slow_ns[i] >= CONTENDED_NS);
+static void smooth(struct c4_comm_memory *cm, const struct table *t)
+{
+	double length = (double)t->length_ns / t->windows;
+	double rate = fmin(1.0, length / SMOOTH_NS);
+
+	for (uint32_t i = 0; i < t->n; i++)
+		cm->smooth[i] += rate * (t->share[i] - cm->smooth[i]);
+	cm->smoothed_ns += (uint64_t)length;
 }
 
 static bool unusual(const struct table *t, const struct c4_comm_memory *cm, uint32_t i)
@@ -226,16 +231,18 @@ static bool unusual(const struct table *t, const struct c4_comm_memory *cm, uint
 
 static bool is_culprit(struct table *t, uint32_t i, double median_own)
 {
-	double excess = t->own[i] - median_own, centre, spread;
+	double excess = t->own[i] - median_own;
 
 	if (t->share[i] < MARGIN || excess < NOTICEABLE_NS || excess > SECONDS_NS)
 		return false;
 	if (t->steady[i] < t->windows - t->windows / 4)
 		return false;
-	spread = spread_without(t, i, &centre);
-	if (t->share[i] - centre < c4_outlier_limit(t->n) * spread)
-		return false;
-	return t->slack[i] <= 0.5 * slack_median_without(t, i);
+	return stands_out(t, t->share, i, 0) && t->slack[i] <= 0.5 * slack_median_without(t, i);
+}
+
+static bool is_contended_culprit(struct table *t, const struct c4_comm_memory *cm, uint32_t i)
+{
+	return cm->smoothed_ns >= SMOOTH_NS && stands_out(t, cm->smooth, i, CONTENDED_MARGIN);
 }
 
 static void note(struct findings *f, const struct table *t, uint32_t i, double median_own,
@@ -324,10 +331,10 @@ static void find_culprits(struct c4_look *l, struct table *t, struct c4_comm_mem
 	if (t->n == 2)
 		own = fmin(t->own[0], t->own[1]);
 	for (uint32_t i = 0; i < t->n; i++) {
-		bool slow = is_culprit(t, i, own) && !(coupled && !unusual(t, cm, i)) &&
-			    !contradicted(t, f, i);
+		bool slow =
+			contended(l, t, i) ? is_contended_culprit(t, cm, i) : is_culprit(t, i, own);
 
-		if (!lasting(l, cm, t, i, slow))
+		if (!slow || (coupled && !unusual(t, cm, i)) || contradicted(t, f, i))
 			continue;
 		note(f, t, i, own, late);
 		found++;
@@ -365,8 +372,10 @@ static void judge_comm(struct c4_look *l, uint32_t index, struct findings *f)
 		remember_shares(&t, f);
 		if (t.length_ns >= MIN_NS)
 			find_culprits(l, &t, cm, f);
-		if (moved)
+		if (moved) {
 			learn(cm, &t);
+			smooth(cm, &t);
+		}
 	}
 	table_release(&t);
 }

@@ -345,12 +345,12 @@ static void test_contended_node_needs_longer(void **state)
 	scene_comm(s, "world", 100, 0, 1, 2, 3, -1);
 	for (int r = 0; r < 4; r++)
 		s->ranks[r].runqueue = 0.6;
-	run_world(s, own, 8);
+	run_world(s, even, 12);
+	run_world(s, own, 5);
 	assert_int_equal(s->out.n, 0);
-	run_world(s, even, 6); /* it was luck: the count begins again */
-	run_world(s, own, 8);
+	run_world(s, even, 6); /* it was luck */
 	assert_int_equal(s->out.n, 0);
-	run_world(s, own, 8);
+	run_world(s, own, 15);
 	assert_names(s, 3, "n1");
 	scene_free(s);
 }
