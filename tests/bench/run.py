@@ -278,8 +278,8 @@ def upstream(table, quick):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    collector = subprocess.Popen([str(BUILD / "bin" / "c4collector"), "--listen",
-                                  f"127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
+    line = [str(BUILD / "bin" / "c4collector"), "--listen", f"127.0.0.1:{port}"]
+    collector = subprocess.Popen([*line, "--store", "none"], stderr=subprocess.DEVNULL)
     try:
         tap = Tap(port)
         line = mpirun(ranks, str(BUILD / "workloads" / "grid"), "--seconds", seconds + 8, nodes=1)

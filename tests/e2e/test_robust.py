@@ -27,8 +27,8 @@ def collector(daemon, tmp_path):
     """collector() → (process, base URL, HOST:PORT); the same port each time, as after a crash."""
     address = f"127.0.0.1:{free_port()}"
 
-    def begin(*options):
-        process = daemon("c4collector", "--listen", address, *options)
+    def begin(store="none"):
+        process = daemon("c4collector", "--listen", address, "--store", store)
         url = f"http://{address}"
         assert until(lambda: answers(url), 10), process.said()
         return process, url, address
@@ -164,13 +164,13 @@ def test_segment_truncated_under_the_agent(start):
 
 def test_confirmed_incidents_survive_the_collector(collector, start, tmp_path):
     store = str(tmp_path / "c4.db")
-    process, url, address = collector("--store", store)
+    process, url, address = collector(store)
     job = start(grid("--slow", "3:1.5:3", seconds=30), "--collector", address)
     before = until(lambda: [i for i in listed(url, "incidents") if i["state"] == "confirmed"], 25)
     assert before, job.said()
     process.popen.kill()
     process.wait(5)
-    _, url, _ = collector("--store", store)
+    _, url, _ = collector(store)
     after = listed(url, "incidents")
     assert before[0]["id"] in [i["id"] for i in after]
     again = next(i for i in after if i["id"] == before[0]["id"])
