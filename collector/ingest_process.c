@@ -14,8 +14,8 @@
 #define RUNS_MAX     4096u
 #define ACTIVE_CPU   10u	  /* permille: below it a process counts as idle */
 #define TIME_MAX_NS  (1ull << 59) /* 18 years: no duration is longer */
-#define CPU_SMOOTH   0.5
-#define QUEUE_SMOOTH 0.25 /* a few seconds: as long as the windows judged together */
+#define CPU_SMOOTH   0.25	  /* a few seconds: as long as the windows judged together */
+#define QUEUE_SMOOTH 0.25
 
 static void leave_out(struct c4_ingest_ctx *ctx, enum c4_part_refusal why)
 {

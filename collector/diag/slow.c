@@ -17,8 +17,9 @@
  *   5. where point-to-point messages couple the ranks (pipelines have stages of unequal weight by
  *      design), it is more than the same rank's own usual excess, too.
  * On a node with more to run than cores (the rank waits for a core CONTENDED of its time) it is a
- * matter of luck for seconds who gets one: there 1 and 2 are asked of averages over SMOOTH_NS, with
- * a wider margin, and 3 and 4 of nobody.
+ * matter of luck who gets one: there 1 and 2 are asked of averages over SMOOTH_NS, with a wider
+ * margin, and instead of 3 and 4 that the excess is its own doing: it uses more CPU time than the
+ * others, or it is neither on a core nor in the queue for one (stopped, throttled, asleep).
  * Of each window a rank's longest piece of own work is left out: a single pause is no slowness.
  * Excesses of SECONDS_NS per operation are for the hang judge.
  */
@@ -39,6 +40,8 @@
 #define P2P_COUPLED	 0.02 /* share of time in point-to-point calls */
 #define CONTENDED	 0.15
 #define CONTENDED_MARGIN 0.10
+#define CPU_MORE	 1.1  /* times the others' median: does more */
+#define CPU_ABSENT	 0.85 /* share of time on a core or queueing for one: the rest it was away */
 #define SMOOTH_NS	 10000000000u
 #define LEARN_WINDOWS	 6u
 #define STALE_NS	 4000000000u
@@ -240,9 +243,23 @@ static bool is_culprit(struct table *t, uint32_t i, double median_own)
 	return stands_out(t, t->share, i, 0) && t->slack[i] <= 0.5 * slack_median_without(t, i);
 }
 
-static bool is_contended_culprit(struct table *t, const struct c4_comm_memory *cm, uint32_t i)
+static bool own_doing(const struct c4_look *l, struct table *t, uint32_t i)
 {
-	return cm->smoothed_ns >= SMOOTH_NS && stands_out(t, cm->smooth, i, CONTENDED_MARGIN);
+	const struct c4_diag_rank *me = &l->job->ranks[t->comm->members[i]];
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < t->n; k++)
+		if (k != i)
+			t->scratch[n++] = l->job->ranks[t->comm->members[k]].cpu;
+	return me->cpu >= CPU_MORE * c4_median(t->scratch, n) ||
+	       me->cpu + me->runqueue <= CPU_ABSENT;
+}
+
+static bool is_contended_culprit(const struct c4_look *l, struct table *t,
+				 const struct c4_comm_memory *cm, uint32_t i)
+{
+	return cm->smoothed_ns >= SMOOTH_NS && stands_out(t, cm->smooth, i, CONTENDED_MARGIN) &&
+	       own_doing(l, t, i);
 }
 
 static void note(struct findings *f, const struct table *t, uint32_t i, double median_own,
@@ -331,8 +348,8 @@ static void find_culprits(struct c4_look *l, struct table *t, struct c4_comm_mem
 	if (t->n == 2)
 		own = fmin(t->own[0], t->own[1]);
 	for (uint32_t i = 0; i < t->n; i++) {
-		bool slow =
-			contended(l, t, i) ? is_contended_culprit(t, cm, i) : is_culprit(t, i, own);
+		bool slow = contended(l, t, i) ? is_contended_culprit(l, t, cm, i)
+					       : is_culprit(t, i, own);
 
 		if (!slow || (coupled && !unusual(t, cm, i)) || contradicted(t, f, i))
 			continue;

@@ -343,14 +343,23 @@ static void test_contended_node_needs_longer(void **state)
 
 	(void)state;
 	scene_comm(s, "world", 100, 0, 1, 2, 3, -1);
-	for (int r = 0; r < 4; r++)
+	for (int r = 0; r < 4; r++) {
 		s->ranks[r].runqueue = 0.6;
+		s->ranks[r].cpu = 0.4;
+	}
 	run_world(s, even, 12);
 	run_world(s, own, 5);
 	assert_int_equal(s->out.n, 0);
 	run_world(s, even, 6); /* it was luck */
 	assert_int_equal(s->out.n, 0);
-	run_world(s, own, 15);
+	run_world(s, own, 15); /* … with the scheduler: it does no more than the others */
+	assert_int_equal(s->out.n, 0);
+	s->ranks[3].cpu = 0.5;
+	run_world(s, own, 1);
+	assert_names(s, 3, "n1");
+	s->ranks[3].cpu = 0.3; /* or throttled */
+	s->ranks[3].runqueue = 0.4;
+	run_world(s, own, 1);
 	assert_names(s, 3, "n1");
 	scene_free(s);
 }
