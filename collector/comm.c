@@ -156,12 +156,12 @@ void c4_comm_excuse_unknown(struct c4_comm *c, uint64_t now_ns)
 
 /* ---- what a closed window says --------------------------------------------------------------- */
 
-/* Range over members of the time inside synchronising operations. */
+/* Range over members of the time inside synchronising operations; false if there were none. */
 static bool sync_range(const struct c4_comm *c, const struct c4_diag_window *w, uint64_t *ret_min,
-		       uint64_t *ret_max, uint32_t *ret_count)
+		       uint64_t *ret_max)
 {
 	uint64_t min = UINT64_MAX, max = 0;
-	uint32_t count = 0;
+	bool any = false;
 
 	for (uint32_t m = 0; m < c->size; m++) {
 		const struct c4_diag_part *p = &w->parts[m];
@@ -171,12 +171,11 @@ static bool sync_range(const struct c4_comm *c, const struct c4_diag_window *w, 
 			continue;
 		min = p->sync_sum_ns < min ? p->sync_sum_ns : min;
 		max = p->sync_sum_ns > max ? p->sync_sum_ns : max;
-		count = p->sync_count > count ? p->sync_count : count;
+		any = true;
 	}
 	*ret_min = min;
 	*ret_max = max;
-	*ret_count = count;
-	return count > 0;
+	return any;
 }
 
 static void add_members(struct c4_comm *c, const struct c4_diag_window *w, uint64_t max)
@@ -205,32 +204,19 @@ static void add_members(struct c4_comm *c, const struct c4_diag_window *w, uint6
 		c->step_ns = (double)span / spans;
 }
 
-/* nccl-tests counts an all-gather by its result, the wire format by the rank's own part. */
-static double alg_bytes(const struct c4_comm *c, const struct c4_joined *w)
-{
-	bool gather = w->kind == C4_OP_ALLGATHER && c->size > 1 &&
-		      w->bus_bytes == w->bytes * (c->size - 1);
-
-	return (double)w->bytes * (gather ? c->size : 1);
-}
-
 static void on_window(void *arg, const struct c4_joined *w)
 {
 	struct c4_comm *c = arg;
 	uint64_t min, max = 0;
-	uint32_t ops;
 
 	if (w->complete)
 		c->stats->windows++;
 	else
 		c->stats->windows_incomplete++;
-	if (sync_range(c, w->window, &min, &max, &ops) && w->complete) {
+	if (sync_range(c, w->window, &min, &max) && w->complete) {
 		c->busy_ns += (double)min;
+		c->alg_bytes += (double)w->alg_bytes;
 		c->bus_bytes += (double)w->bus_bytes;
-		if (ops == w->window->count) {
-			c->alg_ns += (double)min;
-			c->alg_bytes += alg_bytes(c, w);
-		}
 	}
 	add_members(c, w->window, max);
 }
@@ -262,7 +248,7 @@ static double gbps(double bytes, double ns)
 
 double c4_comm_algbw_gbps(const struct c4_comm *c)
 {
-	return gbps(c->alg_bytes, c->alg_ns);
+	return gbps(c->alg_bytes, c->busy_ns);
 }
 
 double c4_comm_busbw_gbps(const struct c4_comm *c)

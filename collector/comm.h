@@ -51,9 +51,8 @@ struct c4_comm {
 	/* over closed windows */
 	uint64_t inside_ns; /* Σ over members, of all blocks */
 	double busy_ns;	    /* Σ of the time of the last to arrive */
-	double bus_bytes;   /* moved within busy_ns */
-	double alg_ns;	    /* as busy_ns, of windows with synchronising operations only */
-	double alg_bytes;   /* moved within alg_ns, counted as nccl-tests does */
+	double alg_bytes;   /* moved within busy_ns, counted as nccl-tests does: S … */
+	double bus_bytes;   /* … and what crosses the busiest link */
 	double step_ns;	    /* mean time from one operation to the next in the newest window */
 };
 

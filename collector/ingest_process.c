@@ -309,7 +309,7 @@ static bool block_fit(const C4__V1__Block *b)
 	return (!b->sync_count || b->sync_min_ns <= b->sync_max_ns) &&
 	       b->sync_max_ns <= b->sync_sum_ns && b->span_max_ns <= b->span_sum_ns &&
 	       b->own_max_ns <= b->own_sum_ns && b->bytes <= UINT64_MAX / 2 &&
-	       b->bus_bytes <= UINT64_MAX / 2;
+	       b->alg_bytes <= UINT64_MAX / 2 && b->bus_bytes <= UINT64_MAX / 2;
 }
 
 static struct c4_piece piece_of(const C4__V1__Block *b)
@@ -319,6 +319,7 @@ static struct c4_piece piece_of(const C4__V1__Block *b)
 		.count = b->count,
 		.kind = b->kind,
 		.bytes = b->bytes,
+		.alg_bytes = b->alg_bytes,
 		.bus_bytes = b->bus_bytes,
 		.part =
 			{

@@ -11,7 +11,7 @@
 struct held {
 	uint64_t first, end;
 	uint64_t told;
-	uint64_t bytes, bus_bytes;
+	uint64_t bytes, alg_bytes, bus_bytes;
 	uint32_t kind;
 	struct c4_diag_part part;
 };
@@ -185,6 +185,7 @@ static void queue_merge(struct c4_join *j, struct track *t, uint32_t i)
 	a->end = b->end;
 	a->told += b->told;
 	a->bytes += b->bytes;
+	a->alg_bytes += b->alg_bytes;
 	a->bus_bytes += b->bus_bytes;
 	a->kind = b->kind;
 	t->n--;
@@ -231,6 +232,7 @@ static int queue_push(struct c4_join *j, struct track *t, const struct c4_piece 
 		.end = p->first + p->count,
 		.told = p->count,
 		.bytes = p->bytes,
+		.alg_bytes = p->alg_bytes,
 		.bus_bytes = p->bus_bytes,
 		.kind = p->kind,
 		.part = p->part,
@@ -252,7 +254,7 @@ static struct c4_diag_part *parts_new(struct c4_join *j)
 static int part_collect(const struct track *t, uint64_t base, uint64_t end, struct c4_joined *sums,
 			struct c4_diag_part *out)
 {
-	uint64_t told = 0, bytes = 0, bus_bytes = 0;
+	uint64_t told = 0, bytes = 0, alg_bytes = 0, bus_bytes = 0;
 	uint32_t n = 0;
 
 	*out = (struct c4_diag_part){0};
@@ -264,6 +266,7 @@ static int part_collect(const struct track *t, uint64_t base, uint64_t end, stru
 		part_add(out, &h->part);
 		told += h->told;
 		bytes += h->bytes;
+		alg_bytes += h->alg_bytes;
 		bus_bytes += h->bus_bytes;
 		sums->kind = h->kind;
 	}
@@ -275,6 +278,7 @@ static int part_collect(const struct track *t, uint64_t base, uint64_t end, stru
 	if (!n || out->missing)
 		sums->complete = false;
 	sums->bytes = max_u64(sums->bytes, bytes);
+	sums->alg_bytes = max_u64(sums->alg_bytes, alg_bytes);
 	sums->bus_bytes = max_u64(sums->bus_bytes, bus_bytes);
 	return (int)n;
 }

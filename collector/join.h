@@ -37,16 +37,16 @@ struct c4_piece {
 	uint64_t first;
 	uint32_t count;
 	uint32_t kind; /* of the last operation */
-	uint64_t bytes, bus_bytes;
+	uint64_t bytes, alg_bytes, bus_bytes;
 	struct c4_diag_part part; /* .present is ignored */
 };
 
 /* One window, as told when it closes; valid during the call only. */
 struct c4_joined {
 	const struct c4_diag_window *window;
-	uint32_t kind;		   /* of the last operation */
-	uint64_t bytes, bus_bytes; /* the largest over members */
-	bool complete;		   /* every member is there, none misses an operation */
+	uint32_t kind;			      /* of the last operation */
+	uint64_t bytes, alg_bytes, bus_bytes; /* the largest over members */
+	bool complete;			      /* every member is there, none misses an operation */
 };
 
 struct c4_join;

@@ -249,7 +249,8 @@ static uint32_t comm_size(const struct c4_target *t, uint64_t id)
 }
 
 /* Any operation of a bus class stands for all: the factor depends on the class alone. */
-static uint64_t bus_bytes(const struct c4_block *b, uint32_t size)
+static uint64_t sum_bytes(const struct c4_block *b, uint32_t size,
+			  double (*count)(unsigned int kind, double bytes, unsigned int n))
 {
 	static const uint8_t kind_of[C4_BLOCK_BUSES] = {
 		[C4_BUS_ALLREDUCE] = C4_OP_ALLREDUCE,
@@ -260,7 +261,7 @@ static uint64_t bus_bytes(const struct c4_block *b, uint32_t size)
 	double sum = 0;
 
 	for (unsigned int i = 0; i < C4_BLOCK_BUSES; i++)
-		sum += c4_op_bus_bytes(kind_of[i], (double)b->sync_bytes[i], size);
+		sum += count(kind_of[i], (double)b->sync_bytes[i], size);
 	return sum < 0x1p62 ? (uint64_t)sum : (uint64_t)1 << 62;
 }
 
@@ -279,6 +280,8 @@ static void write_hist(struct draft *d, const struct c4_block *b, C4__V1__Block 
 
 static void write_block(struct draft *d, const struct c4_block *b, C4__V1__Block *m)
 {
+	uint32_t size = comm_size(d->t, b->comm);
+
 	c4__v1__block__init(m);
 	m->comm = b->comm;
 	m->first = b->first;
@@ -298,7 +301,8 @@ static void write_block(struct draft *d, const struct c4_block *b, C4__V1__Block
 	m->elsewhere_sum_ns = b->elsewhere_sum_ns;
 	m->inside_sum_ns = b->inside_sum_ns;
 	m->bytes = b->bytes;
-	m->bus_bytes = bus_bytes(b, comm_size(d->t, b->comm));
+	m->bus_bytes = sum_bytes(b, size, c4_op_bus_bytes);
+	m->alg_bytes = sum_bytes(b, size, c4_op_alg_bytes);
 	m->signature = b->signature;
 	m->errors = b->errors;
 	m->kind = b->kind;

@@ -27,6 +27,15 @@ double c4_op_bus_bytes(unsigned int kind, double bytes, unsigned int n)
 	}
 }
 
+double c4_op_alg_bytes(unsigned int kind, double bytes, unsigned int n)
+{
+	switch (c4_op_info(kind)->bus) {
+	case C4_BUS_NONE: return 0.0;
+	case C4_BUS_ALLGATHER: return bytes * n;
+	default: return bytes;
+	}
+}
+
 uint64_t c4_op_signature(uint64_t opno, unsigned int kind, uint64_t bytes, int root)
 {
 	const struct c4_op_info *info = c4_op_info(kind);

@@ -112,6 +112,9 @@ const struct c4_op_info *c4_op_info(unsigned int kind);
 /* Bytes that cross the busiest link for one op of n ranks, as nccl-tests counts. */
 double c4_op_bus_bytes(unsigned int kind, double bytes, unsigned int n);
 
+/* The size nccl-tests calls S, which algbw counts: for an all-gather the result, not a part. */
+double c4_op_alg_bytes(unsigned int kind, double bytes, unsigned int n);
+
 /*
  * What all members of one operation must agree on, as a number: kind, bytes where uniform, root
  * where rooted. Sums of it over a range of operations are compared between ranks.

@@ -146,6 +146,7 @@ static void test_first_post(void **state)
 	assert_int_equal(m->comms[0]->inside_ns, 0);
 	assert_int_equal(m->n_blocks, 1);
 	assert_int_equal(m->blocks[0]->bus_bytes, 1500); /* 2·3/4·1000 */
+	assert_int_equal(m->blocks[0]->alg_bytes, 1000);
 	assert_int_equal(m->calls, 1);
 	assert_int_equal(m->n_threads, 0);
 	assert_true(m->outside_ns > 0);

@@ -147,6 +147,9 @@ static void test_operations_table(void **state)
 	assert_true(c4_op_bus_bytes(C4_OP_ALLREDUCE, 100, 4) == 150);
 	assert_true(c4_op_bus_bytes(C4_OP_ALLGATHER, 100, 4) == 300);
 	assert_true(c4_op_bus_bytes(C4_OP_BARRIER, 0, 4) == 0);
+	assert_true(c4_op_alg_bytes(C4_OP_ALLREDUCE, 100, 4) == 100);
+	assert_true(c4_op_alg_bytes(C4_OP_ALLGATHER, 100, 4) == 400);
+	assert_true(c4_op_alg_bytes(C4_OP_ALLTOALLV, 100, 4) == 0);
 	assert_true(c4_op_bus_bytes(C4_OP_ALLREDUCE, 100, 1) == 0);
 }
 
