@@ -14,11 +14,17 @@ ROOT=${ROOT:-$here}
 ROOMS='agent collector planner common include'
 TOP=' agent collector planner common include tests Makefile README.md ARCHITECTURE.md LICENSE build '
 
+# Those that are there, in the current directory.
+rooms() {
+	for room in $ROOMS; do
+		[ ! -d "$room" ] || echo "$room"
+	done
+}
+
 check_includes() {
 	cd "$ROOT"
-	for room in $ROOMS; do
-		[ ! -d "$room" ] || find "$room" -type f \( -name '*.[ch]' -o -name '*.awk' \)
-	done | sort | awk '
+	# shellcheck disable=SC2046 # one word each
+	find $(rooms) -type f \( -name '*.[ch]' -o -name '*.awk' \) | sort | awk '
 	# A room, what it may use of ours, and which system headers: any, guest (libc), pure.
 	function room(name, uses, system_headers) {
 		allowed[name] = " " name " " uses " "
@@ -157,7 +163,8 @@ check_headers() {
 	flags="-D_GNU_SOURCE -std=gnu11 -Iinclude -I. -I$gen -Wall -Wextra -Werror"
 	flags="$flags $(pkg-config --cflags libuv libmicrohttpd libcurl jansson ompi-c)"
 	status=0
-	for header in $(find include agent collector planner common -name '*.h' | sort); do
+	# shellcheck disable=SC2046
+	for header in $(find $(rooms) -name '*.h' | sort); do
 		# shellcheck disable=SC2086
 		echo "#include \"$header\"" | ${CC:-gcc} $flags -fsyntax-only -x c - 2>"$gen/err" ||
 			{
@@ -184,7 +191,7 @@ check_all() {
 copy_tree() {
 	mkdir "$1/tests"
 	for room in $ROOMS tests/workloads; do
-		cp -R "$here/$room" "$1/$room"
+		[ ! -d "$here/$room" ] || cp -R "$here/$room" "$1/$room"
 	done
 }
 

@@ -106,7 +106,9 @@ unit_run() {
 		# shellcheck disable=SC2086
 		set -- $tap
 		count "$1" "$2" "$3"
-		sed -n "s|.*# SKIP|${program##*/}: skip():|p" "$logs/tap" >>"$reasons"
+		awk -v program="${program##*/}" '
+			/skipped: / { sub(/.*skipped: /, ""); why = $0 }
+			/# SKIP/    { print program ": " $NF ": " why }' "$logs/tap" >>"$reasons"
 		# A program that dies or leaks between its tests has failed too.
 		if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
 			echo "run.sh: $program: exit status $status"
