@@ -66,5 +66,5 @@ bench: all bench-bin workloads
 	@C4_BUILD=$(B) tests/bench/run.py
 demo:
 	@tests/check/deps.sh install
-	@+$(MAKE) --no-print-directory all workloads
+	@+$(MAKE) --no-print-directory all $(B)/workloads/ddp
 	@C4_BUILD=$(B) tests/demo.sh
