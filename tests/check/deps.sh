@@ -37,6 +37,7 @@ TESTS='
 	python3-mpi4py
 	python3-numpy
 	python3-pytest
+	python3-pytest-xdist
 	valgrind
 '
 
