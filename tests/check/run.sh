@@ -14,10 +14,13 @@ case $root in /*) ;; *) root=$PWD/$root ;; esac
 logs=$root/check
 jobs=$(nproc)
 fast=0
-[ "${1:-}" != fast ] || fast=1
+not_long=
+if [ "${1:-}" = fast ]; then
+	fast=1
+	not_long=' and not long'
+fi
 passed=0 failed=0 skipped=0
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
-E2E_JOBS=${E2E_JOBS:-2} # the jobs under test mostly sleep
 
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -172,7 +175,7 @@ e2e() {
 	b=$2
 	shift 2
 	status=0
-	C4_BUILD=$b timeout -k 10 900 /usr/bin/python3 -B -m pytest -p no:cacheprovider -rs -q -n "$E2E_JOBS" \
+	C4_BUILD=$b timeout -k 10 900 /usr/bin/python3 -B -m pytest -p no:cacheprovider -rs -q \
 		--junitxml="$xml" tests/e2e "$@" || status=$?
 	if [ ! -s "$xml" ]; then
 		count 0 1 0
@@ -193,12 +196,13 @@ e2e() {
 	sed -n 's/^skip //p' "$logs/junit" >>"$reasons"
 }
 
+# The jobs under test mostly sleep: two at a time, but for those that want the machine.
 part_e2e() {
-	if [ "$fast" = 1 ]; then
-		e2e e2e "$root" -m 'not long'
-	else
-		e2e e2e "$root"
-	fi
+	e2e e2e "$root" -n 2 -m "not alone$not_long"
+}
+
+part_e2e_alone() {
+	e2e e2e_alone "$root" -m "alone$not_long"
 }
 
 # Daemons with sanitizers, the hook without: it lives in a program that has none.
@@ -212,7 +216,7 @@ part_e2e_asan() {
 	ASAN_OPTIONS=abort_on_error=1:log_path=$logs/asan
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$logs/ubsan
 	export ASAN_OPTIONS UBSAN_OPTIONS
-	e2e e2e_asan "$b" -m sanitized
+	e2e e2e_asan "$b" -n 2 -m sanitized
 	for report in "$logs"/asan.* "$logs"/ubsan.*; do
 		[ -e "$report" ] || continue
 		cat "$report"
@@ -230,6 +234,7 @@ if [ "$fast" = 0 ]; then
 	part fuzz part_fuzz
 fi
 part e2e part_e2e
+part e2e-alone part_e2e_alone
 [ "$fast" = 1 ] || part e2e-asan part_e2e_asan
 
 echo "$passed passed, $failed failed, $skipped skipped"

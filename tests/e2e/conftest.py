@@ -40,6 +40,12 @@ MPI_OPTIONS = [
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes longer than half a minute")
     config.addinivalue_line("markers", "sanitized: also run with sanitized daemons")
+    config.addinivalue_line("markers", "alone: needs the cores for itself, or a quiet machine")
+
+
+def pytest_collection_modifyitems(items):
+    """Long ones first: with several workers none is left to wait for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def program(name):

@@ -10,6 +10,8 @@ import pytest
 
 from conftest import mpirun, signal_quietly, until
 
+pytestmark = pytest.mark.alone  # they compute
+
 MELT = """
 units lj
 atom_style atomic
