@@ -231,14 +231,39 @@ def own_programs(table, quick):
                 table.add_line(json.loads(text))
 
 
-def allreduce(table, quick):
-    def measure(hooked):
-        line = mpirun(4, bench("mpi_allreduce"), 1 << 20, 200 if quick else 600,
-                      preload=HOOK if hooked else None)
-        return number(run(line), "median_ns")
+def hook_cost(table, quick):
+    """What one blocking collective gains: MPI_X against PMPI_X in turn, in one process."""
+    line = mpirun(2, bench("mpi_hook"), "blocking", 100 if quick else 300, preload=HOOK)
+    measured = json.loads(run(line).splitlines()[-1])
+    table.add("hook_added_per_collective", measured["added_ns"], "ns", 60)
 
-    table.add("allreduce_1mib_ratio", paired(5 if quick else 31, measure)[2], "with/without",
-              1.005)
+
+def hook_instructions(table, quick):
+    """Instructions of N calls with the hook less those without, by callgrind."""
+    calls = 1000
+
+    def count(preload):
+        extra = ["-x", f"LD_PRELOAD={preload}"] if preload else []
+        with tempfile.NamedTemporaryFile(prefix="c4-callgrind.") as out:
+            grind = ["valgrind", "--tool=callgrind", "--toggle-collect=measured",
+                     f"--callgrind-out-file={out.name}"]
+            rank = [bench("mpi_hook"), "count", str(calls)]
+            run(["mpirun", "-np", "1", *extra, *grind, *rank, ":", "-np", "1", *extra, *rank], 300)
+            return int(re.search(r"^(?:totals|summary): (\d+)", Path(out.name).read_text(),
+                                 re.M).group(1))
+
+    table.add("hook_instructions_per_collective", (count(HOOK) - count(None)) / calls,
+              "instructions", 250)
+
+
+def allreduce(table, quick):
+    def ratio():
+        line = mpirun(4, bench("mpi_hook"), "allreduce", 1 << 20, 500 if quick else 3000,
+                      preload=HOOK)
+        return json.loads(run(line).splitlines()[-1])["ratio"]
+
+    table.add("allreduce_1mib_ratio", statistics.median(ratio() for _ in range(5)),
+              "with/without", 1.005)
 
 
 def training_step(table, quick):
@@ -334,6 +359,8 @@ def slow_latency(table, quick):
 
 
 BENCHES = {
+    "hook": hook_cost,
+    "instructions": hook_instructions,
     "programs": own_programs,
     "allreduce": allreduce,
     "step": training_step,
