@@ -9,9 +9,8 @@ LC_ALL=C.UTF-8
 export LC_ALL
 unset MAKEFLAGS MFLAGS MAKELEVEL # the caller's variables are not meant for the builds below
 cd "$(dirname "$0")/../.."
-root=${C4_BUILD:-build}
-case $root in /*) ;; *) root=$PWD/$root ;; esac
-logs=$root/check
+root=${C4_BUILD:-build} # as make has it: a build directory of another spelling is another one
+logs=$(realpath -m "$root")/check
 jobs=$(nproc)
 fast=0
 not_long=
@@ -70,7 +69,9 @@ part() {
 		"$mark" "$name" $(($(date +%s) - began)) "$1" "$2" "$3"
 	sed 's/^/      skipped: /' "$reasons"
 	if [ "$2" -ne 0 ]; then
-		tail -n 60 "$log" | sed 's/^/      /'
+		grep -E '^(not ok|FAILED|ERROR|run.sh:) ?' "$log" | head -n 40 | sed 's/^/      /' || true
+		echo "      …"
+		tail -n 40 "$log" | sed 's/^/      /'
 		echo "      whole log: $log"
 	fi
 }

@@ -197,7 +197,7 @@ class Job(Process):
         """Processes of the job that run the program of this name."""
         return sorted(pid for pid in processes(self.token) if executable(pid) == name)
 
-    def wait_ranks(self, count, seconds=20):
+    def wait_ranks(self, count, seconds=60):
         """The ranks once all of them run; a rank that is just being started has no pid yet."""
         ranks = until(lambda: len(self.ranks()) == count and self.ranks(), seconds)
         assert ranks, f"not all of {count} ranks came up:\n{self.said()[-4000:]}"

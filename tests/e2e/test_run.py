@@ -28,6 +28,14 @@ LIBC = "libc.so.6"
 
 
 @pytest.fixture
+def fork_on_terminal():
+    """As pty.fork(); a machine without /dev/pts has nothing to try terminals on."""
+    try:
+        return pty.fork()
+    except OSError as error:
+        pytest.skip(f"no terminal can be made: {error}")
+
+
 def hook(tmp_path):
     """A library that may be preloaded and does nothing: the linker's own C library."""
     found = subprocess.run(["cc", f"-print-file-name={LIBC}"], capture_output=True, text=True)
@@ -212,7 +220,7 @@ def test_terminal_keys(tmp_path):
     pid_file = tmp_path / "pid"
     inner = f"echo $$ >{pid_file}; exec sleep 60"
     # an interactive shell's job: own process group in the terminal's foreground
-    pid, master = pty.fork()
+    pid, master = fork_on_terminal()
     if pid == 0:
         os.environ["TERM"] = "dumb"
         os.execl(program("c4run"), "c4run", "--hook", "none", "sh", "-c", inner)
@@ -239,7 +247,7 @@ def test_suspend_key(tmp_path):
     """^Z stops the job and us, so that a shell gets its prompt back; SIGCONT continues both."""
     pid_file = tmp_path / "pid"
     line = [program("c4run"), "--hook", "none", "sh", "-c", f"echo $$ >{pid_file}; exec sleep 60"]
-    pid, master = pty.fork()
+    pid, master = fork_on_terminal()
     if pid == 0:
         # the shell: runs the job in a group of its own in the foreground and waits for it
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -528,7 +536,7 @@ def test_status_line_on_a_terminal(collector, hook, tmp_path):
     """It lives in the last row outside the scrolling region, and is gone at the end."""
     stop = tmp_path / "stop"
     collector.incidents = [INCIDENT]
-    pid, master = pty.fork()
+    pid, master = fork_on_terminal()
     if pid == 0:
         os.environ["TERM"] = "xterm"
         os.execl(program("c4run"), "c4run", "--hook-lib", hook, "--collector", collector.address,

@@ -118,7 +118,7 @@ def test_lammps_healthy(start, tmp_path):
 def test_lammps_stopped_rank(start, tmp_path):
     job = start(lammps(tmp_path, 10_000_000))
     ranks = job.wait_ranks(4)
-    assert until(lambda: "Step" in job.said(), 20)
+    assert until(lambda: "Step" in job.said(), 60)
     time.sleep(4)
     signal_quietly(ranks[2], signal.SIGSTOP)
     assert job.saw("hang-rank", 20), job.said()
@@ -131,7 +131,7 @@ def test_lammps_stopped_rank(start, tmp_path):
 def test_lammps_killed_rank(start, tmp_path):
     job = start(lammps(tmp_path, 10_000_000))
     ranks = job.wait_ranks(4)
-    assert until(lambda: "Step" in job.said(), 20)
+    assert until(lambda: "Step" in job.said(), 60)
     time.sleep(3)
     signal_quietly(ranks[1], signal.SIGKILL)
     assert job.wait(40) != 0
@@ -143,7 +143,7 @@ def test_lammps_throttled_rank(start, tmp_path):
     """Two ranks that compute, a core for each: with more, throttling one only frees its core."""
     job = start(lammps(tmp_path, 10_000_000, np=2, side=18))
     ranks = job.wait_ranks(2)
-    assert until(lambda: "Step" in job.said(), 20)
+    assert until(lambda: "Step" in job.said(), 60)
     time.sleep(6)
     with DutyCycle(ranks[1], 0.3):
         assert job.saw("slow-rank", 30), job.said()
