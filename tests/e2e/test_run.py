@@ -27,7 +27,6 @@ from conftest import free_port, program, until
 LIBC = "libc.so.6"
 
 
-@pytest.fixture
 def fork_on_terminal():
     """As pty.fork(); a machine without /dev/pts has nothing to try terminals on."""
     try:
@@ -36,6 +35,7 @@ def fork_on_terminal():
         pytest.skip(f"no terminal can be made: {error}")
 
 
+@pytest.fixture
 def hook(tmp_path):
     """A library that may be preloaded and does nothing: the linker's own C library."""
     found = subprocess.run(["cc", f"-print-file-name={LIBC}"], capture_output=True, text=True)
