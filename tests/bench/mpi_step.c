@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * mpi_allreduce.c BYTES COUNT [SPINS] - the median time of COUNT all-reduces of BYTES on the
- * world, in nanoseconds, printed by rank 0; with SPINS each is preceded by that many rounds of
- * arithmetic on every rank, and the whole step is timed. Plain MPI: the hook is preloaded or not.
+ * mpi_step.c BYTES STEPS SPINS - the median time, in nanoseconds, of a training step: SPINS rounds
+ * of arithmetic on every rank, then an all-reduce of BYTES. Printed by rank 0. Plain MPI: it is
+ * watched or not.
  */
 #include <mpi.h>
 #include <stdio.h>
@@ -40,9 +40,9 @@ static double one(const float *in, float *out, int count, long spins)
 
 int main(int argc, char **argv)
 {
-	size_t bytes = argc > 1 ? strtoul(argv[1], NULL, 10) : 1048576;
+	size_t bytes = argc > 1 ? strtoul(argv[1], NULL, 10) : 65536;
 	long n = argc > 2 ? strtol(argv[2], NULL, 10) : 1000;
-	long spins = argc > 3 ? strtol(argv[3], NULL, 10) : 0;
+	long spins = argc > 3 ? strtol(argv[3], NULL, 10) : 3000000;
 	float *in = calloc(1, bytes + sizeof(float)), *out = calloc(1, bytes + sizeof(float));
 	double *took = calloc((size_t)n, sizeof(*took));
 	int rank, count = (int)(bytes / sizeof(float));
