@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """run.py [--quick] [--only NAME,…] [--json FILE]: measures the budgets of the design.
 
-Comparisons alternate between with and without, so that a machine that changes its speed changes
-both; the value is the median over the pairs. Prints a table, then one JSON line per benchmark:
+Comparisons alternate between with and without inside one process, so that a machine that changes
+its speed changes both; the value is the median over the pairs. Prints a table, then one JSON line per benchmark:
 {"bench":…,"value":…,"unit":…,"budget":…,"ok":…}. Exit status 1: one could not be measured.
 """
 
@@ -70,17 +70,6 @@ def number(text, word):
     if not found:
         raise Failed(f"no '{word}' in: {text[-200:]}")
     return float(found.group(1))
-
-
-def paired(pairs, measure):
-    """Medians of (without, with, ratio) over alternating pairs; the order alternates, too."""
-    rows = []
-    for i in range(pairs):
-        both = {}
-        for hooked in (False, True) if i % 2 == 0 else (True, False):
-            both[hooked] = measure(hooked)
-        rows.append((both[False], both[True], both[True] / both[False]))
-    return [statistics.median(column) for column in zip(*rows)]
 
 
 class Table:
@@ -262,18 +251,48 @@ def allreduce(table, quick):
               "with/without", 1.005)
 
 
+class OddSecondsOff(threading.Thread):
+    """Stops processes in odd seconds of the wall clock, as mpi_step has it."""
+
+    def __init__(self, pids):
+        super().__init__(daemon=True)
+        self.pids, self.over = pids, threading.Event()
+
+    def signal(self, number):
+        for pid in self.pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def run(self):
+        while not self.over.is_set():
+            self.signal(signal.SIGSTOP if int(time.time()) % 2 else signal.SIGCONT)
+            self.over.wait(1 - time.time() % 1)
+        self.signal(signal.SIGCONT)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
 def training_step(table, quick):
-    steps = 200 if quick else 600
-    command = mpirun(2, bench("mpi_step"), 65536, steps, 3_000_000, nodes=2)
-
-    def measure(watched):
-        if not watched:
-            return number(run(command), "median_ns")
-        with Watched(command) as job:
-            job.finish(120)
-            return number(job.text(), "median_ns")
-
-    table.add("training_step_ratio", paired(3 if quick else 15, measure)[2], "with/without", 1.003)
+    """Hook, agent and collector on and off every other second of one training."""
+    seconds = 20 if quick else 120
+    with Watched(mpirun(2, bench("mpi_step"), 65536, seconds, 1_000_000, nodes=2)) as job:
+        time.sleep(2)
+        daemons = job.children("c4agent") + job.children("c4collector")
+        if len(daemons) < 2:
+            raise Failed(f"agent and collector do not run: {job.text()[-300:]}")
+        with OddSecondsOff(daemons):
+            while job.popen.poll() is None and "ratio" not in job.text():
+                time.sleep(0.5)
+        job.finish(30)
+        table.add("training_step_ratio", number(job.text(), "ratio"), "with/without", 1.003)
 
 
 def agent_load(table, quick):
