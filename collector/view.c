@@ -297,8 +297,9 @@ static json_t *losses_json(const struct c4_job *j)
 {
 	struct c4_losses l = c4_job_losses(j);
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events", (json_int_t)l.events,
-			 "communicators", (json_int_t)l.hook[C4_LOST_COMMS], "members",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events",
+			 (json_int_t)(l.events + l.hook[C4_LOST_EVENTS]), "communicators",
+			 (json_int_t)l.hook[C4_LOST_COMMS], "members",
 			 (json_int_t)l.hook[C4_LOST_RUNS], "threads",
 			 (json_int_t)l.hook[C4_LOST_THREADS], "requests",
 			 (json_int_t)l.hook[C4_LOST_REQUESTS], "posts", (json_int_t)l.posts,

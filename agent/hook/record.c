@@ -153,8 +153,6 @@ HOT void finish_op(struct c4_seg_comm *c, struct c4_event *ev, bool failed)
 		c4_seg_add(&c->errors, 1);
 		ev->flags |= C4_EV_ERROR;
 	}
-	if (ev->opno == 0)
-		ev->flags |= C4_EV_FIRST;
 	ev->comm = c->id;
 	c4_seg_push(&c4_hook.seg, ev);
 	c->leave_ticks = ev->leave_ticks;

@@ -16,12 +16,12 @@
  *      the others wait for, however busy it is,
  *   5. where point-to-point messages couple the ranks (pipelines have stages of unequal weight by
  *      design), it is more than the same rank's own usual excess, too.
- * On a node with more to run than cores (the rank waits for a core CONTENDED of its time) it is a
- * matter of luck who gets one: there 1 and 2 are asked of averages over SMOOTH_NS, with a wider
- * margin, and instead of 3 and 4 that the excess is its own doing: it uses more CPU time than the
- * others, or it is neither on a core nor in the queue for one (stopped, throttled, asleep).
- * Of each window a rank's longest piece of own work is left out: a single pause is no slowness.
- * Excesses of SECONDS_NS per operation are for the hang judge.
+ * Where a rank has to queue for a core (CONTENDED of its time) it is a matter of luck for seconds
+ * who gets one: there 1 and 2 are asked of averages over SMOOTH_NS instead, and where the queue is
+ * long (CROWDED) with a wider margin, and only if the excess is the rank's own doing: it uses more
+ * CPU time than the others, or is neither on a core nor in the queue for one (stopped, throttled,
+ * asleep). Of each window a rank's longest piece of own work is left out: a single pause is no
+ * slowness. Excesses of SECONDS_NS per operation are for the hang judge.
  */
 #include <math.h>
 #include <stdio.h>
@@ -32,20 +32,21 @@
 #include "collector/diag/robust.h"
 #include "collector/diag/verdict.h"
 
-#define MARGIN		 0.05
-#define WINDOWS_MIN	 4u
-#define MIN_NS		 3500000000u
-#define NOTICEABLE_NS	 20000.0 /* excess per operation below this is nobody's problem */
-#define SECONDS_NS	 5000000000.0
-#define P2P_COUPLED	 0.02 /* share of time in point-to-point calls */
-#define CONTENDED	 0.15
-#define CONTENDED_MARGIN 0.10
-#define CPU_MORE	 1.1  /* times the others' median: does more */
-#define CPU_ABSENT	 0.85 /* share of time on a core or queueing for one: the rest it was away */
-#define SMOOTH_NS	 10000000000u
-#define LEARN_WINDOWS	 6u
-#define STALE_NS	 4000000000u
-#define MAX_SLOW	 256
+#define MARGIN	       0.05
+#define WINDOWS_MIN    4u
+#define MIN_NS	       3500000000u
+#define NOTICEABLE_NS  20000.0 /* excess per operation below this is nobody's problem */
+#define SECONDS_NS     5000000000.0
+#define P2P_COUPLED    0.02 /* share of time in point-to-point calls */
+#define CONTENDED      0.05
+#define CROWDED	       0.15
+#define CROWDED_MARGIN 0.10
+#define CPU_MORE       1.1  /* times the others' median: does more */
+#define CPU_ABSENT     0.85 /* share of time on a core or queueing for one: the rest it was away */
+#define SMOOTH_NS      10000000000u
+#define LEARN_WINDOWS  6u
+#define STALE_NS       4000000000u
+#define MAX_SLOW       256
 
 struct slow {
 	int32_t rank;
@@ -212,9 +213,9 @@ static bool p2p_coupled(const struct c4_look *l, const struct table *t)
 	return most >= P2P_COUPLED;
 }
 
-static bool contended(const struct c4_look *l, const struct table *t, uint32_t i)
+static double queueing(const struct c4_look *l, const struct table *t, uint32_t i)
 {
-	return l->job->ranks[t->comm->members[i]].runqueue >= CONTENDED;
+	return l->job->ranks[t->comm->members[i]].runqueue;
 }
 
 static void smooth(struct c4_comm_memory *cm, const struct table *t)
@@ -258,8 +259,11 @@ static bool own_doing(const struct c4_look *l, struct table *t, uint32_t i)
 static bool is_contended_culprit(const struct c4_look *l, struct table *t,
 				 const struct c4_comm_memory *cm, uint32_t i)
 {
-	return cm->smoothed_ns >= SMOOTH_NS && stands_out(t, cm->smooth, i, CONTENDED_MARGIN) &&
-	       own_doing(l, t, i);
+	bool crowded = queueing(l, t, i) >= CROWDED;
+
+	if (cm->smoothed_ns < SMOOTH_NS || (crowded && !own_doing(l, t, i)))
+		return false;
+	return stands_out(t, cm->smooth, i, crowded ? CROWDED_MARGIN : MARGIN);
 }
 
 static void note(struct findings *f, const struct table *t, uint32_t i, double median_own,
@@ -348,8 +352,8 @@ static void find_culprits(struct c4_look *l, struct table *t, struct c4_comm_mem
 	if (t->n == 2)
 		own = fmin(t->own[0], t->own[1]);
 	for (uint32_t i = 0; i < t->n; i++) {
-		bool slow = contended(l, t, i) ? is_contended_culprit(l, t, cm, i)
-					       : is_culprit(t, i, own);
+		bool slow = queueing(l, t, i) >= CONTENDED ? is_contended_culprit(l, t, cm, i)
+							   : is_culprit(t, i, own);
 
 		if (!slow || (coupled && !unusual(t, cm, i)) || contradicted(t, f, i))
 			continue;

@@ -11,11 +11,11 @@
 #define C4_BASE_SEGMENT_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "c4/segment.h"
-#include "common/base/fence.h"
 
 #define C4_SEG_SUFFIX ".seg"
 
@@ -56,18 +56,38 @@ void c4_seg_close(struct c4_seg *s);
 /* Removes the file. */
 void c4_seg_unlink(const struct c4_seg *s);
 
-/* Appends one record; ev->stamp is set here. Wait-free; callable from any thread. */
+/* A counter other threads may add to as well. */
+static inline void c4_seg_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+static inline void c4_seg_lose(struct c4_seg *s, enum c4_seg_loss what)
+{
+	c4_seg_add(&s->hdr->lost[what], 1);
+}
+
+/*
+ * Appends one record; ev->stamp is set here. Wait-free; callable from any thread. Where threads
+ * meet in one place of the ring, a lap apart, one record is dropped and counted.
+ */
 static inline void c4_seg_push(struct c4_seg *s, const struct c4_event *ev)
 {
 	uint64_t at = __atomic_fetch_add(&s->hdr->head, 1, __ATOMIC_RELAXED);
 	struct c4_event *slot = &s->ring[at & (C4_SEG_EVENTS - 1)];
 
+	uint64_t seen = __atomic_load_n(&slot->stamp, __ATOMIC_RELAXED);
+
 	/*
 	 * The reader judges a record by its stamp before and after copying, so the old stamp has
-	 * to go before the payload changes, and the new one comes after it.
+	 * to go before the payload changes, and the new one comes after it. The place is claimed:
+	 * a thread that slept for a whole lap must not write where another one does, or has since.
 	 */
-	__atomic_store_n(&slot->stamp, 0, __ATOMIC_RELAXED);
-	c4_fence_release();
+	if (seen > at || !__atomic_compare_exchange_n(&slot->stamp, &seen, C4_STAMP_BUSY, false,
+						      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		c4_seg_lose(s, C4_LOST_EVENTS);
+		return;
+	}
 	__atomic_store_n(&slot->comm, ev->comm, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->opno, ev->opno, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->enter_ticks, ev->enter_ticks, __ATOMIC_RELAXED);
@@ -79,17 +99,6 @@ static inline void c4_seg_push(struct c4_seg *s, const struct c4_event *ev)
 	__atomic_store_n(&slot->slot, ev->slot, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->root, ev->root, __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->stamp, at + 1, __ATOMIC_RELEASE);
-}
-
-/* A counter other threads may add to as well. */
-static inline void c4_seg_add(uint64_t *counter, uint64_t n)
-{
-	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
-
-static inline void c4_seg_lose(struct c4_seg *s, enum c4_seg_loss what)
-{
-	c4_seg_add(&s->hdr->lost[what], 1);
 }
 
 #endif

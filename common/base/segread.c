@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define ATTEMPTS 4
+#define CHUNK	 128u /* records copied at a time */
 
 static int read_at(int fd, void *buf, size_t n, uint64_t off)
 {
@@ -251,36 +253,59 @@ static size_t stretch(const struct c4_seg_reader *r, uint64_t head, size_t cap)
 	return n < cap ? (size_t)n : cap;
 }
 
-/*
- * Keeps the records of out[0…n) whose stamp is the expected one. A zero or older stamp: the writer
- * is still at it, stop there; a newer one: overwritten, lost. The writer may have been preempted in
- * between for long, so the caller simply comes again.
- */
-static long keep_valid(struct c4_seg_reader *r, struct c4_event *out, size_t n, uint64_t oldest)
+static bool newer(uint64_t stamp, uint64_t want)
 {
-	long kept = 0;
+	return stamp > want && stamp != C4_STAMP_BUSY;
+}
+
+/* Outcome of a look at one record. */
+enum look { LOOK_GOOD, LOOK_UNDER_WAY, LOOK_OVERWRITTEN };
+
+/*
+ * The writer clears the stamp before it touches the payload and sets it afterwards, so a record is
+ * whole if its stamp was the wanted one before the copy and still is after it. Asking after the
+ * head alone would not do: a writer that slept for a whole lap may come back to a newer record's
+ * place.
+ */
+static enum look judge_record(const struct c4_seg_reader *r, uint64_t before, uint64_t after)
+{
+	uint64_t want = r->next + 1;
+
+	if (before == want && after == want)
+		return LOOK_GOOD;
+	if (r->owner_gone || newer(before, want) || newer(after, want))
+		return LOOK_OVERWRITTEN;
+	return LOOK_UNDER_WAY;
+}
+
+/* Moves the whole ones of out[0…n) together; `again` is a second copy of the same records. Sets
+ * *stop before one that is still being written: the writer may be preempted for long, so the caller
+ * simply comes again. Returns how many are whole. */
+static size_t keep_whole(struct c4_seg_reader *r, struct c4_event *out,
+			 const struct c4_event *again, size_t n, int *stop)
+{
+	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++, r->next++) {
-		uint64_t want = r->next + 1;
+		enum look look = judge_record(r, out[i].stamp, again[i].stamp);
 
-		if (r->next < oldest || out[i].stamp > want) {
-			r->lost++;
-			continue;
-		}
-		if (out[i].stamp != want && r->owner_gone) {
-			r->lost++;
-			continue;
-		}
-		if (out[i].stamp != want)
+		if (look == LOOK_UNDER_WAY) {
+			*stop = 1;
 			break;
-		out[kept++] = out[i];
+		}
+		if (look == LOOK_GOOD)
+			out[kept++] = out[i];
+		else
+			r->lost++;
 	}
 	return kept;
 }
 
-long c4_seg_read_events(struct c4_seg_reader *r, struct c4_event *out, size_t cap)
+/* One chunk: the number of whole records, or -EBADMSG. *stop: there is nothing more for now. */
+static long read_chunk(struct c4_seg_reader *r, struct c4_event *out, size_t cap, int *stop)
 {
-	uint64_t head, after;
+	struct c4_event again[CHUNK];
+	uint64_t head, off;
 	size_t n;
 
 	if (read_head(r, &head))
@@ -288,14 +313,26 @@ long c4_seg_read_events(struct c4_seg_reader *r, struct c4_event *out, size_t ca
 	if (head < r->next) /* heads never go back: not our segment any more */
 		return -EBADMSG;
 	skip_overrun(r, head);
-	n = stretch(r, head, cap);
-	if (!n)
-		return 0;
-	if (read_at(r->fd, out, n * sizeof *out,
-		    r->toc.ring_off + (r->next & (r->toc.ring_cap - 1)) * sizeof *out))
+	n = stretch(r, head, cap < CHUNK ? cap : CHUNK);
+	*stop = n == 0;
+	off = r->toc.ring_off + (r->next & (r->toc.ring_cap - 1)) * sizeof *out;
+	if (n && (read_at(r->fd, out, n * sizeof *out, off) ||
+		  read_at(r->fd, again, n * sizeof *out, off)))
 		return -EBADMSG;
-	/* what the writer reached meanwhile may be torn, whatever its stamp said when copied */
-	if (read_head(r, &after))
-		return -EBADMSG;
-	return keep_valid(r, out, n, after > r->toc.ring_cap ? after - r->toc.ring_cap : 0);
+	return (long)keep_whole(r, out, again, n, stop);
+}
+
+long c4_seg_read_events(struct c4_seg_reader *r, struct c4_event *out, size_t cap)
+{
+	size_t got = 0;
+	int stop = 0;
+
+	while (got < cap && !stop) {
+		long n = read_chunk(r, out + got, cap - got, &stop);
+
+		if (n < 0)
+			return n;
+		got += (size_t)n;
+	}
+	return (long)got;
 }

@@ -102,8 +102,8 @@ static inline uint32_t c4_op_brief(uint8_t kind, uint64_t bytes, int32_t root)
 {
 	uint64_t same = C4_OP_UNIFORM_MASK >> kind & 1 ? bytes : 0;
 
-	same = ((same + 1) ^ (uint64_t)(uint32_t)root << 32) * 0x9e3779b97f4a7c15ULL;
-	return kind | (uint32_t)(same >> 40) << 8;
+	same = (same ^ (uint64_t)(uint32_t)root << 32) * 0x9e3779b97f4a7c15ULL;
+	return kind | ((uint32_t)(same >> 32) & ~0xffu);
 }
 
 /* Never NULL: an unknown kind (a newer peer's) reads as "none". Thread-safe. */

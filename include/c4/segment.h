@@ -54,7 +54,8 @@ enum c4_seg_phase {
 	X(COMMS, "communicators beyond the table")                                                 \
 	X(RUNS, "communicators whose members did not fit")                                         \
 	X(THREADS, "threads beyond the table")                                                     \
-	X(REQUESTS, "nonblocking operations not followed")
+	X(REQUESTS, "nonblocking operations not followed")                                         \
+	X(EVENTS, "records dropped because another thread was writing in their place")
 
 enum c4_seg_loss {
 #define C4_SEG_LOSS_ENUM(sym, help) C4_LOST_##sym,
@@ -176,7 +177,7 @@ struct c4_seg_run {
 
 /* One finished operation on a communicator. */
 struct c4_event {
-	uint64_t stamp;	      /* index + 1, written last; 0 = being written */
+	uint64_t stamp;	      /* index + 1, written last; 0: never used, or C4_STAMP_BUSY */
 	uint64_t comm;	      /* communicator id */
 	uint64_t opno;	      /* 0-based position in the communicator's order of operations */
 	uint64_t enter_ticks; /* nonblocking: when its wait began to block */
@@ -189,10 +190,11 @@ struct c4_event {
 	int32_t root;
 };
 
+#define C4_STAMP_BUSY UINT64_MAX /* a thread is writing here */
+
 #define C4_EV_NONBLOCKING 0x01u
 #define C4_EV_BLOCKED	  0x02u /* nonblocking, and its wait really waited */
 #define C4_EV_ERROR	  0x04u /* the library returned an error */
-#define C4_EV_FIRST	  0x08u /* first operation of this communicator */
 
 static_assert(sizeof(struct c4_event) == 64, "one cache line");
 static_assert(sizeof(struct c4_seg_thread) == 128, "two cache lines");

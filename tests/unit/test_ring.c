@@ -62,12 +62,21 @@ static struct c4_event make_event(uint64_t writer, uint64_t number)
 	};
 }
 
-static void check_event(const struct c4_event *ev)
+/* Counted, not asserted on the spot: a failed assertion would unmap the ring under the writers. */
+static uint32_t torn, disordered;
+
+static void check_event(const struct c4_event *ev, uint64_t next[WRITERS])
 {
 	struct c4_event want = make_event(ev->comm - 1, ev->opno);
+	uint64_t w = ev->comm - 1;
 
 	want.stamp = ev->stamp;
-	assert_memory_equal(ev, &want, sizeof want);
+	if (memcmp(ev, &want, sizeof want) != 0 || w >= WRITERS) {
+		torn++;
+		return;
+	}
+	disordered += ev->opno < next[w];
+	next[w] = ev->opno + 1;
 }
 
 static uint32_t writing; /* writers that are not done yet */
@@ -93,16 +102,11 @@ static uint64_t drain(uint64_t next[WRITERS])
 	long n;
 
 	while ((n = c4_seg_read_events(&reader, ev, BATCH)) > 0) {
-		for (long i = 0; i < n; i++) {
-			uint64_t w = ev[i].comm - 1;
-
-			check_event(&ev[i]);
-			assert_true(w < WRITERS && ev[i].opno >= next[w]);
-			next[w] = ev[i].opno + 1;
-		}
+		for (long i = 0; i < n; i++)
+			check_event(&ev[i], next);
 		got += (uint64_t)n;
 	}
-	assert_int_equal(n, 0);
+	torn += n < 0;
 	return got;
 }
 
@@ -123,6 +127,8 @@ static void test_many_writers(void **state)
 	 * only the end of the writers tells from a record under way */
 	reader.owner_gone = 1;
 	got += drain(next);
+	assert_int_equal(torn, 0);
+	assert_int_equal(disordered, 0);
 	/* nothing appears twice, nothing vanishes uncounted */
 	assert_int_equal(got + reader.lost, WRITERS * PER_WRITER);
 	assert_int_equal(seg.hdr->head, WRITERS * PER_WRITER);
@@ -170,7 +176,7 @@ static void test_half_written(void **state)
 
 	(void)state;
 	push_n(3);
-	__atomic_store_n(&seg.ring[1].stamp, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&seg.ring[1].stamp, C4_STAMP_BUSY, __ATOMIC_RELEASE);
 	assert_int_equal(drain(next), 1);
 	assert_int_equal(drain(next), 0);
 	__atomic_store_n(&seg.ring[1].stamp, 2, __ATOMIC_RELEASE);
