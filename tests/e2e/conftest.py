@@ -23,7 +23,6 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 BUILD = (REPO / os.environ.get("C4_BUILD", "build")).resolve()
 TOKEN = "C4_TEST_TOKEN"
-SANITIZED = "asan" in BUILD.name or "address" in BUILD.name
 
 # Kinds that blame nobody by themselves.
 HARMLESS = {"data-gap", "slow-job"}
