@@ -15,6 +15,13 @@ def ddp(*options, seconds=60):
     return mpirun(8, [workload("ddp"), "--seconds", str(seconds), *options], nodes=4)
 
 
+def training(job):
+    """The pids of the ranks, once training has gone on for a while."""
+    assert job.saw("loss", 60), job.said()
+    time.sleep(5)
+    return job.wait_ranks(8)
+
+
 def hang_is_named(job, rank, node, blocked_at=None):
     assert job.saw("hang-rank", 40), job.said()
     job.terminate()
@@ -33,8 +40,7 @@ def test_stopped_rank(start):
 
 def test_stopped_from_outside(start):
     job = start(ddp())
-    ranks = job.wait_ranks(8)
-    time.sleep(5)  # a job that has run for a while
+    ranks = training(job)
     stopped_at = time.time()
     signal_quietly(ranks[6], signal.SIGSTOP)
     hang_is_named(job, 6, "n3", stopped_at)
@@ -61,29 +67,27 @@ def test_missing_in_communicator_creation(start):
 
 def test_hang_resolves_when_the_rank_goes_on(start):
     job = start(ddp("--sleep-rank", "3:5:12", seconds=30))
-    assert job.wait(70) == 0
+    assert job.wait(80) == 0
     assert job.blames("hang-rank", [3], "n1")["state"] == "resolved"
 
 
 def test_job_stopped_as_a_whole(start):
     job = start(ddp(seconds=26))
-    ranks = job.wait_ranks(8)
-    time.sleep(5)
+    ranks = training(job)
     for pid in ranks.values():
         signal_quietly(pid, signal.SIGSTOP)
     time.sleep(8)  # as long as an operator would look at it
     for pid in ranks.values():
         signal_quietly(pid, signal.SIGCONT)
-    assert job.wait(60) == 0
+    assert job.wait(80) == 0
     job.blames_nobody()
 
 
 def test_job_suspended_through_the_launcher(start):
     job = start(ddp(seconds=26))
-    job.wait_ranks(8)
-    time.sleep(5)
+    training(job)
     job.popen.send_signal(signal.SIGTSTP)
     time.sleep(8)
     job.popen.send_signal(signal.SIGCONT)
-    assert job.wait(60) == 0
+    assert job.wait(80) == 0
     job.blames_nobody()

@@ -38,6 +38,10 @@ static void grid_init(struct grid *g)
 		MPI_Abort(MPI_COMM_WORLD, 1);
 	for (int i = 0; i < PART; i++)
 		g->part[i] = g->rank + 1;
+	if (g->rank == 0) {
+		printf("grid: %d ranks\n", g->size);
+		fflush(stdout);
+	}
 	faults_start(&g->faults, g->rank);
 }
 
