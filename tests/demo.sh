@@ -13,6 +13,7 @@ DEADLINE=56 # the whole demo has a minute, and launchers may need many seconds
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/c4-demo.XXXXXX")
 report=$dir/report.json
+shm=$(mktemp -d /dev/shm/c4-demo.XXXXXX) # the launcher's; a stopped rank cannot tidy up
 run_pid=
 
 # A launcher on a machine with few cores, perhaps in a container: many ranks, no binding.
@@ -22,6 +23,7 @@ OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_mpi_yield_when_idle \
 	OMPI_MCA_btl OMPI_MCA_btl_base_warn_component_unused OMPI_MCA_rmaps_base_oversubscribe \
 	OMPI_MCA_hwloc_base_binding_policy
+export OMPI_MCA_btl_vader_backing_directory="$shm"
 
 # The job itself tells the address of the collector that watches it.
 tell='echo "$C4_COLLECTOR" >"$0"; exec "$@"'
@@ -62,6 +64,7 @@ blamed() {
 finish() {
 	trap - EXIT INT TERM
 	[ -z "$run_pid" ] || kill -TERM "$run_pid" 2>/dev/null || true
+	rm -rf "$shm"
 }
 
 echo "demo: training on 8 ranks over nodes n0…n3; at $SLOW_AT s rank $SLOW_RANK becomes 30 %" \

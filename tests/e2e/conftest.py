@@ -241,13 +241,16 @@ def start(tmp_path, token):
     """start(line, *c4run options) → Job; ended and cleaned up with the test."""
     started = []
     runtime = Path("/dev/shm") / f"c4-test-{token[:12]}"
+    backing = Path("/dev/shm") / f"c4-mpi-{token[:12]}"  # what killed ranks leave behind
+    backing.mkdir()
 
     def begin(line, *options, env=None, private=True, name=None):
         directory = tmp_path / (name or f"job{len(started)}")
         directory.mkdir(exist_ok=True)
         if private:
             options = ("--runtime-dir", str(runtime), *options)
-        job = Job(line, directory, token, options, env)
+        job = Job(line, directory, token, options,
+                  {"OMPI_MCA_btl_vader_backing_directory": str(backing), **(env or {})})
         started.append(job)
         return job
 
@@ -256,6 +259,7 @@ def start(tmp_path, token):
     for job in started:
         job.end()
     shutil.rmtree(runtime, ignore_errors=True)
+    shutil.rmtree(backing, ignore_errors=True)
 
 
 @pytest.fixture
