@@ -27,7 +27,7 @@ endif
 
 GOALS := $(or $(MAKECMDGOALS),all)
 ifneq ($(filter-out help deps deps-check clean format,$(GOALS)),)
-NEED_PKGS := libuv libmicrohttpd libcurl jansson libprotobuf-c sqlite3
+NEED_PKGS := libuv libmicrohttpd libcurl jansson libprotobuf-c sqlite3 libcyaml
 PKG_CFLAGS := $(shell pkg-config --cflags $(NEED_PKGS) 2>/dev/null)
 UV      := $(shell pkg-config --libs libuv 2>/dev/null)
 MHD     := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
@@ -35,6 +35,7 @@ CURL    := $(shell pkg-config --libs libcurl 2>/dev/null)
 JANSSON := $(shell pkg-config --libs jansson 2>/dev/null)
 PROTOC  := $(shell pkg-config --libs libprotobuf-c 2>/dev/null)
 SQLITE  := $(shell pkg-config --libs sqlite3 2>/dev/null)
+CYAML   := $(shell pkg-config --libs libcyaml yaml-0.1 2>/dev/null)
 MPI_CFLAGS := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 endif
 CPPFLAGS += $(PKG_CFLAGS)
@@ -54,9 +55,14 @@ RUN       := $(filter-out %/main.o,$(call obj,$(call src,agent/run)))
 DIAG      := $(call obj,$(call src,collector/diag))
 COLLECTOR := $(filter-out %/main.o,$(call obj,$(call src,collector)))
 CTL       := $(filter-out %/main.o,$(call obj,$(call src,collector/ctl)))
+PLANMODEL := $(call obj,$(call src,planner/model))
+PLANIO    := $(call obj,$(call src,planner/io))
+PLANCLI   := $(filter-out %/main.o,$(call obj,$(call src,planner/cli)))
+PLANNER   := $(filter-out %/main.o,$(call obj,$(call src,planner/daemon)))
 
 FLOOR := $(B)/ar/libcommon.a $(B)/ar/libds.a $(B)/ar/libbase.a
-BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl)
+BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl \
+	 $(if $(wildcard planner/cli/main.c),c4plan) $(if $(wildcard planner/daemon/main.c),c4planner))
 LIB   := $(B)/lib/libc4mpi.so
 
 .PHONY: all
@@ -71,6 +77,10 @@ $(B)/ar/librun.a: $(RUN)
 $(B)/ar/libdiag.a: $(DIAG)
 $(B)/ar/libcollector.a: $(COLLECTOR)
 $(B)/ar/libctl.a: $(CTL)
+$(B)/ar/libplanmodel.a: $(PLANMODEL)
+$(B)/ar/libplanio.a: $(PLANIO)
+$(B)/ar/libplancli.a: $(PLANCLI)
+$(B)/ar/libplanner.a: $(PLANNER)
 
 $(B)/ar/%.a:
 	@mkdir -p $(@D)
@@ -85,6 +95,12 @@ $(B)/bin/c4collector: $(B)/obj/collector/main.o $(B)/ar/libcollector.a $(B)/ar/l
 $(B)/bin/c4collector: LIBS := $(UV) $(MHD) $(JANSSON) $(SQLITE) $(PROTOC) -lpthread -lm
 $(B)/bin/c4ctl: $(B)/obj/collector/ctl/main.o $(B)/ar/libctl.a $(FLOOR)
 $(B)/bin/c4ctl: LIBS := $(CURL) $(JANSSON) -lm
+
+PLAN_AR := $(B)/ar/libplanio.a $(B)/ar/libplanmodel.a
+$(B)/bin/c4plan: $(B)/obj/planner/cli/main.o $(B)/ar/libplancli.a $(PLAN_AR) $(FLOOR)
+$(B)/bin/c4plan: LIBS := $(CYAML) $(CURL) $(JANSSON) -lm
+$(B)/bin/c4planner: $(B)/obj/planner/daemon/main.o $(B)/ar/libplanner.a $(PLAN_AR) $(FLOOR)
+$(B)/bin/c4planner: LIBS := $(UV) $(MHD) $(CYAML) $(CURL) $(JANSSON) -lpthread -lm
 
 $(B)/bin/%:
 	@mkdir -p $(@D)

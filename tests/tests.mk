@@ -9,8 +9,8 @@
 #   tests/bench/*            budgets of the design
 
 ARCHIVES := $(addprefix $(B)/ar/,libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
-	      libcommon.a libds.a libbase.a)
-ALL_LIBS  = $(UV) $(MHD) $(CURL) $(JANSSON) $(PROTOC) $(SQLITE) -lpthread -lm
+	      libplancli.a libplanner.a libplanio.a libplanmodel.a libcommon.a libds.a libbase.a)
+ALL_LIBS  = $(UV) $(MHD) $(CURL) $(CYAML) $(JANSSON) $(PROTOC) $(SQLITE) -lpthread -lm
 
 UNIT_SRC := $(call src,tests/unit)
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))

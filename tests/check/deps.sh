@@ -13,12 +13,14 @@ set -eu
 BUILD='
 	build-essential
 	libcurl4-openssl-dev
+	libcyaml-dev
 	libjansson-dev
 	libmicrohttpd-dev
 	libopenmpi-dev
 	libprotobuf-c-dev
 	libsqlite3-dev
 	libuv1-dev
+	libyaml-dev
 	openmpi-bin
 	pkg-config
 	procps
@@ -33,6 +35,7 @@ TESTS='
 	lammps
 	libclang-rt-dev
 	libcmocka-dev
+	libglpk-dev
 	netpipe-openmpi
 	python3-mpi4py
 	python3-numpy

@@ -100,7 +100,9 @@ check_includes() {
 		room("collector/ctl", floor " common", "any")
 		room("collector", floor " common collector/diag", "any")
 		room("planner/model", floor, "pure")
-		room("planner", floor " common planner/model", "any")
+		room("planner/io", floor " common planner/model", "any")
+		room("planner/cli", floor " common planner/model planner/io", "any")
+		room("planner/daemon", floor " common planner/model planner/io", "any")
 		# signal.h and sys/wait.h: names of signals and statuses, which are numbers in a table
 		words("assert.h ctype.h errno.h float.h inttypes.h limits.h math.h stdalign.h " \
 		      "signal.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h " \
@@ -161,7 +163,7 @@ check_headers() {
 	gen=$(mktemp -d)
 	protoc-c --c_out="$gen" -I include/c4 include/c4/c4.proto
 	flags="-D_GNU_SOURCE -std=gnu11 -Iinclude -I. -I$gen -Wall -Wextra -Werror"
-	flags="$flags $(pkg-config --cflags libuv libmicrohttpd libcurl jansson ompi-c)"
+	flags="$flags $(pkg-config --cflags libuv libmicrohttpd libcurl jansson libcyaml ompi-c)"
 	status=0
 	# shellcheck disable=SC2046
 	for header in $(find $(rooms) -name '*.h' | sort); do
@@ -257,8 +259,13 @@ self_test() {
 		collector/plant.c #include PLANTED
 		collector/ctl/plant.c #include "collector/diag/diag.h"
 		planner/model/plant.c #include "common/http.h"
-		planner/plant.c #include "collector/diag/diag.h"
-		planner/plant.c #include "agent/run/plant.h"
+		planner/model/plant.c #include <jansson.h>
+		planner/io/plant.c #include "collector/diag/diag.h"
+		planner/io/plant.c #include "planner/cli/plant.h"
+		planner/cli/plant.c #include "planner/daemon/plant.h"
+		planner/daemon/plant.c #include "planner/cli/plant.h"
+		planner/daemon/plant.c #include "agent/run/plant.h"
+		planner/plant.c int in_no_room;
 		tests/workloads/plant.c #include "c4/segment.h"
 		plant.txt a file at the top
 	END

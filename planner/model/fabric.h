@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fabric.h - the network as the planner sees it: switches in tiers, links, hosts and their NICs.
+ *
+ *	tier 3           core0   core1            (pods only)
+ *	                 /   \   /   \
+ *	tier 2     spine0  spine1  spine2  spine3
+ *	              | \  / |        | \  / |
+ *	tier 1     leaf0   leaf1   leaf2   leaf3
+ *	             |        \ …
+ *	host       h0/r0p0   h0/r1p0              NIC = rail (which leaf of the group), plane (which
+ *fabric)
+ *
+ * Built by adding things by name, then c4_fabric_finish() once; read-only afterwards but for link
+ * capacity and switch epochs. Indices (switch, link, host, NIC) are positions in the arrays and
+ *stay valid for the fabric's life. Planes are separate networks: no link joins two of them. Names
+ *are copied. Pure, one thread.
+ */
+#ifndef C4_PLANNER_FABRIC_H
+#define C4_PLANNER_FABRIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ds/strmap.h"
+
+#define C4_FABRIC_SWITCHES_MAX 65535u
+#define C4_FABRIC_LINKS_MAX    (1u << 22)
+#define C4_FABRIC_NICS_MAX     (1u << 22)
+#define C4_FABRIC_HOSTS_MAX    (1u << 20)
+#define C4_NONE		       UINT32_MAX /* no such index */
+
+enum c4_tier { C4_LEAF, C4_SPINE, C4_CORE };
+
+struct c4_switch {
+	const char *name;
+	enum c4_tier tier;
+	uint32_t plane; /* of the network it belongs to; derived from NICs, 0 without any */
+	uint32_t net;	/* connected component; derived */
+	uint32_t
+		pod; /* leaves and spines: connected component without cores; derived, within net */
+	uint32_t epoch; /* grows when the switch may have changed its hash or its groups */
+};
+
+/* One physical link, both directions alike; parallel links are several entries. */
+struct c4_link {
+	uint32_t a, b;	/* switches, a in the lower tier */
+	float gbps;	/* nominal, > 0 */
+	float now_gbps; /* at present: 0 dead, < gbps degraded */
+};
+
+struct c4_nic {
+	const char *name; /* unique within its host */
+	uint32_t host, leaf;
+	uint32_t plane, rail;
+	uint32_t ipv4; /* host byte order; 0: unknown */
+	float gbps;    /* 0: unknown */
+};
+
+struct c4_host {
+	const char *name;
+	uint32_t nic, nics; /* its NICs are [nic, nic + nics) */
+};
+
+struct c4_fabric {
+	struct c4_switch *switches;
+	struct c4_link *links;
+	struct c4_host *hosts;
+	struct c4_nic *nics;
+	uint32_t n_switches, n_links, n_hosts, n_nics;
+	uint32_t cap_switches, cap_links, cap_hosts, cap_nics;
+	uint32_t n_nets;   /* separate networks (usually planes) */
+	uint32_t *link_of; /* links of switch s: link_of[link_at[s] .. link_at[s + 1]), sorted
+			    * by the switch at the other end, parallel ones in order */
+	uint32_t *link_at; /* n_switches + 1 */
+	struct c4_strmap by_name; /* switches and hosts; values are index + 1, tagged by kind */
+	struct c4_strmap names;	  /* interned */
+};
+
+/* What is wrong with an input, for people: the caller adds file and line. */
+struct c4_fault {
+	char what[200];
+};
+
+void c4_fabric_init(struct c4_fabric *f);
+void c4_fabric_release(struct c4_fabric *f);
+
+/*
+ * Each returns the new index, or a negative errno with the reason in *fault: -EEXIST for a name in
+ * use, -ENOENT for a name nobody has, -EINVAL for a value out of range, -E2BIG beyond a limit,
+ * -ENOMEM. The fabric is then unchanged.
+ * NICs are added right after their host: c4_fabric_add_nic() adds to the last host.
+ */
+int64_t c4_fabric_add_switch(struct c4_fabric *f, enum c4_tier tier, const char *name,
+			     struct c4_fault *fault);
+int64_t c4_fabric_add_host(struct c4_fabric *f, const char *name, struct c4_fault *fault);
+int64_t c4_fabric_add_nic(struct c4_fabric *f, const char *name, const char *leaf, uint32_t plane,
+			  uint32_t rail, struct c4_fault *fault);
+int64_t c4_fabric_add_link(struct c4_fabric *f, const char *a, const char *b, double gbps,
+			   double now_gbps, struct c4_fault *fault);
+
+/*
+ * Derives nets, pods, planes and the links of each switch. -EINVAL when NICs of two planes meet in
+ * one network, or when there is no leaf. Leaves without a live link are not an error here (see
+ * c4_fabric_check()). Call once, after the last add.
+ */
+int c4_fabric_finish(struct c4_fabric *f, struct c4_fault *fault);
+
+/* C4_NONE when nobody has that name. */
+uint32_t c4_fabric_switch(const struct c4_fabric *f, const char *name);
+uint32_t c4_fabric_host(const struct c4_fabric *f, const char *name);
+/* "host/nic", or "host" alone when the host has one NIC. */
+uint32_t c4_fabric_nic(const struct c4_fabric *f, const char *host_slash_nic);
+
+/* A problem that planning survives: `what` is a sentence. Called once per problem, in file order.
+ */
+typedef void (*c4_fabric_problem)(void *arg, const char *what);
+
+/* Disconnected or powerless parts: leaves without a live uplink, pairs of leaves of one net that
+ * share no live spine, hosts without NICs, dead and degraded links. Returns how many. */
+size_t c4_fabric_check(const struct c4_fabric *f, c4_fabric_problem tell, void *arg);
+
+#endif
