@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "collector/collector.h"
-#include "collector/request.h"
+#include "common/request.h"
 
 /* Answers one request; *out must be zero and is always filled in. */
 void c4_api_handle(struct c4_collector *c, const struct c4_request *q, uint64_t mono_ns,

@@ -12,12 +12,12 @@
 
 #include "collector/api.h"
 #include "collector/collector.h"
-#include "collector/listen.h"
-#include "collector/server.h"
 #include "common/base/clock.h"
 #include "common/fmt.h"
+#include "common/listen.h"
 #include "common/log.h"
 #include "common/opt.h"
+#include "common/server.h"
 
 static struct {
 	const char *listen, *store;

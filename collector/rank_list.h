@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "collector/model.h"
-#include "collector/request.h"
+#include "common/request.h"
 
 /* job: only this one's, NULL: all. The model must outlive the stream. NULL: out of memory. */
 struct c4_stream *c4_rank_list_new(const struct c4_model *m, const char *job, uint64_t now_ns);

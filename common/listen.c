@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "collector/listen.h"
+#include "common/listen.h"
 
 #include <errno.h>
 #include <netdb.h>

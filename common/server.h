@@ -6,13 +6,13 @@
  * Limits: C4_SERVER_BODY_MAX bytes per body, C4_SERVER_HELD_MAX bytes of unfinished bodies in all
  * (beyond it 503), C4_SERVER_CONNECTIONS connections, C4_SERVER_IDLE_S seconds of silence.
  */
-#ifndef C4_COLLECTOR_SERVER_H
-#define C4_COLLECTOR_SERVER_H
+#ifndef C4_COMMON_SERVER_H
+#define C4_COMMON_SERVER_H
 
 #include <stdint.h>
 #include <uv.h>
 
-#include "collector/request.h"
+#include "common/request.h"
 
 #define C4_SERVER_BODY_MAX    (8u << 20)
 #define C4_SERVER_HELD_MAX    (256u << 20)

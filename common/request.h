@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* request.h - one HTTP exchange without the HTTP library: what a handler gets and gives. */
-#ifndef C4_COLLECTOR_REQUEST_H
-#define C4_COLLECTOR_REQUEST_H
+#ifndef C4_COMMON_REQUEST_H
+#define C4_COMMON_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

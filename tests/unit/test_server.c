@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "collector/listen.h"
-#include "collector/server.h"
+#include "common/listen.h"
+#include "common/server.h"
 #include "common/http.h"
 
 struct fixture {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "collector/server.h"
+#include "common/server.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* listen.h - a listening TCP socket from "HOST:PORT". */
-#ifndef C4_COLLECTOR_LISTEN_H
-#define C4_COLLECTOR_LISTEN_H
+#ifndef C4_COMMON_LISTEN_H
+#define C4_COMMON_LISTEN_H
 
 #include <stddef.h>
 #include <stdint.h>
