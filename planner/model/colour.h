@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * colour.h - exact, balanced edge colouring of a bipartite multigraph: the full plan.
+ *
+ * With S colours every vertex v sees every colour floor or ceil(deg(v)/S) times, so the largest
+ * load is ceil(D/S), the least possible (König 1916; balanced form: de Werra 1971).
+ *
+ * S even: a pairing split halves the graph and each half is coloured with S/2. Edges are paired at
+ * each vertex; the pairs make paths and even cycles, and walking these with alternating sides gives
+ * every vertex half of its edges, O(E) (Euler splitting, Gabow 1976; as pairs of mates, without
+ * adjacency lists). What is left over at a vertex is paired within its pod, so that pods are halved
+ * too (laminar balance). S odd: S + 1 colours, then the smallest class is dissolved into the others
+ * by Kempe chains. O(E log S) all in all. Pure, one thread, 29 bytes per edge while it runs.
+ */
+#ifndef C4_PLANNER_COLOUR_H
+#define C4_PLANNER_COLOUR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct c4_colour_edge {
+	uint16_t end[2]; /* source leaf, destination leaf */
+	uint32_t id;	 /* < n; colour[id] is its result */
+};
+
+struct c4_colour_graph {
+	uint32_t n[2];		      /* vertices of each side, at most 65535 */
+	const uint16_t *pod;	      /* of each vertex, both sides alike; NULL: one pod */
+	uint32_t n_pods;	      /* 0 with pod NULL */
+	struct c4_colour_edge *edges; /* reordered */
+	uint32_t n_edges;
+};
+
+/* Colours 0 … colours-1 into colour[]. 0 or -ENOMEM. colours: 1 … C4_COLOURS_MAX. */
+int c4_colour(struct c4_colour_graph *g, uint32_t colours, uint16_t *colour);
+
+#endif
