@@ -8,13 +8,13 @@
  *	              | \  / |        | \  / |
  *	tier 1     leaf0   leaf1   leaf2   leaf3
  *	             |        \ …
- *	host       h0/r0p0   h0/r1p0              NIC = rail (which leaf of the group), plane (which
- *fabric)
+ *	host       h0/r0p0   h0/r1p0              NIC = rail (which leaf of the group) and
+ *	                                          plane (which of the separate networks)
  *
  * Built by adding things by name, then c4_fabric_finish() once; read-only afterwards but for link
  * capacity and switch epochs. Indices (switch, link, host, NIC) are positions in the arrays and
- *stay valid for the fabric's life. Planes are separate networks: no link joins two of them. Names
- *are copied. Pure, one thread.
+ * stay valid for the fabric's life. Planes are separate networks: no link joins two of them.
+ * Switches and hosts share one space of names; names are copied. Pure, one thread.
  */
 #ifndef C4_PLANNER_FABRIC_H
 #define C4_PLANNER_FABRIC_H
@@ -29,6 +29,11 @@
 #define C4_FABRIC_LINKS_MAX    (1u << 22)
 #define C4_FABRIC_NICS_MAX     (1u << 22)
 #define C4_FABRIC_HOSTS_MAX    (1u << 20)
+#define C4_FABRIC_PLANES_MAX   256u
+#define C4_FABRIC_RAILS_MAX    1024u
+#define C4_HOST_NICS_MAX       256u
+#define C4_FABRIC_GBPS_MAX     1e6
+#define C4_NAME_MAX	       127u	  /* bytes of a name; printable, no blanks */
 #define C4_NONE		       UINT32_MAX /* no such index */
 
 enum c4_tier { C4_LEAF, C4_SPINE, C4_CORE };
@@ -37,9 +42,9 @@ struct c4_switch {
 	const char *name;
 	enum c4_tier tier;
 	uint32_t plane; /* of the network it belongs to; derived from NICs, 0 without any */
-	uint32_t net;	/* connected component; derived */
-	uint32_t
-		pod; /* leaves and spines: connected component without cores; derived, within net */
+	uint32_t net;	/* connected component over all links, dead ones too; derived */
+	uint32_t pod;	/* connected component without cores, counted within the net; derived,
+			 * C4_NONE for cores */
 	uint32_t epoch; /* grows when the switch may have changed its hash or its groups */
 };
 
@@ -54,8 +59,8 @@ struct c4_nic {
 	const char *name; /* unique within its host */
 	uint32_t host, leaf;
 	uint32_t plane, rail;
-	uint32_t ipv4; /* host byte order; 0: unknown */
-	float gbps;    /* 0: unknown */
+	uint32_t ipv4; /* host byte order; 0: unknown; whoever adds the NIC may set it */
+	float gbps;    /* 0: unknown; likewise */
 };
 
 struct c4_host {
@@ -81,7 +86,12 @@ struct c4_fabric {
 /* What is wrong with an input, for people: the caller adds file and line. */
 struct c4_fault {
 	char what[200];
+	uint32_t link; /* set by c4_fabric_finish(): the link to blame, or C4_NONE */
 };
+
+/* Fills in the sentence (fault may be NULL) and returns err. */
+int c4_fault_set(struct c4_fault *fault, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 void c4_fabric_init(struct c4_fabric *f);
 void c4_fabric_release(struct c4_fabric *f);
@@ -100,10 +110,15 @@ int64_t c4_fabric_add_nic(struct c4_fabric *f, const char *name, const char *lea
 int64_t c4_fabric_add_link(struct c4_fabric *f, const char *a, const char *b, double gbps,
 			   double now_gbps, struct c4_fault *fault);
 
+/* The same with switches by index, in either order. */
+int64_t c4_fabric_join(struct c4_fabric *f, uint32_t a, uint32_t b, double gbps, double now_gbps,
+		       struct c4_fault *fault);
+
 /*
  * Derives nets, pods, planes and the links of each switch. -EINVAL when NICs of two planes meet in
- * one network, or when there is no leaf. Leaves without a live link are not an error here (see
- * c4_fabric_check()). Call once, after the last add.
+ * one network (fault->link is the first link, in order of adding, that joins them), or when there
+ * is no leaf. Leaves without a live link are not an error here (see c4_fabric_check()). Call once,
+ * after the last add.
  */
 int c4_fabric_finish(struct c4_fabric *f, struct c4_fault *fault);
 
@@ -113,12 +128,19 @@ uint32_t c4_fabric_host(const struct c4_fabric *f, const char *name);
 /* "host/nic", or "host" alone when the host has one NIC. */
 uint32_t c4_fabric_nic(const struct c4_fabric *f, const char *host_slash_nic);
 
-/* A problem that planning survives: `what` is a sentence. Called once per problem, in file order.
- */
+/* Name of a tier: "leaf", "spine", "core". */
+const char *c4_tier_name(enum c4_tier tier);
+
+/* A problem that planning survives: `what` is a sentence. */
 typedef void (*c4_fabric_problem)(void *arg, const char *what);
 
-/* Disconnected or powerless parts: leaves without a live uplink, pairs of leaves of one net that
- * share no live spine, hosts without NICs, dead and degraded links. Returns how many. */
+/*
+ * Of a finished fabric, disconnected or powerless parts, each told once: hosts without NICs,
+ * switches without links, leaves without a live uplink, dead and degraded links, and pairs of
+ * leaves of one net that no live path joins (one problem per kind of leaf, i.e. per set of live
+ * uplinks; past C4_CHECK_STEPS looks at a link the rest is told as not examined). Returns how many.
+ */
+#define C4_CHECK_STEPS (1u << 28)
 size_t c4_fabric_check(const struct c4_fabric *f, c4_fabric_problem tell, void *arg);
 
 #endif
