@@ -2,8 +2,6 @@
 #include "planner/model/demand.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/ds/vec.h"
@@ -48,41 +46,29 @@ int64_t c4_demand_job(struct c4_demand *d, const char *name)
 	return d->n_jobs - 1;
 }
 
-static int refuse(struct c4_fault *fault, int rc, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct c4_fault *fault, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(fault->what, sizeof fault->what, fmt, ap);
-	va_end(ap);
-	return rc;
-}
-
 static int check(const struct c4_demand *d, const char *id, uint32_t job, double weight,
 		 uint32_t qps, struct c4_fault *fault)
 {
 	const struct c4_strmap_entry *e;
 
 	if (!*id)
-		return refuse(fault, -EINVAL, "the id is empty, expected a name");
+		return c4_fault_set(fault, -EINVAL, "the id is empty, expected a name");
 	if (job >= d->n_jobs)
-		return refuse(fault, -EINVAL, "job %u does not exist", job);
+		return c4_fault_set(fault, -EINVAL, "job %u does not exist", job);
 	if (!(weight >= WEIGHT_MIN && weight <= WEIGHT_MAX)) /* NaN too */
-		return refuse(fault, -EINVAL, "weight %g, expected a number from %g to %g", weight,
-			      WEIGHT_MIN, WEIGHT_MAX);
+		return c4_fault_set(fault, -EINVAL, "weight %g, expected a number from %g to %g",
+				    weight, WEIGHT_MIN, WEIGHT_MAX);
 	if (!qps || qps > C4_CONN_QPS_MAX)
-		return refuse(fault, -EINVAL, "%u QPs, expected 1 to %u", qps, C4_CONN_QPS_MAX);
+		return c4_fault_set(fault, -EINVAL, "%u QPs, expected 1 to %u", qps,
+				    C4_CONN_QPS_MAX);
 	if (d->n_conns >= C4_DEMAND_CONNS_MAX)
-		return refuse(fault, -E2BIG, "more than %u connections", C4_DEMAND_CONNS_MAX);
+		return c4_fault_set(fault, -E2BIG, "more than %u connections", C4_DEMAND_CONNS_MAX);
 	if (qps > C4_DEMAND_QPS_MAX - d->n_qps)
-		return refuse(fault, -E2BIG, "more than %u QPs in all", C4_DEMAND_QPS_MAX);
+		return c4_fault_set(fault, -E2BIG, "more than %u QPs in all", C4_DEMAND_QPS_MAX);
 	e = c4_strmap_find(&d->ids, id);
 	if (e)
-		return refuse(fault, -EEXIST, "connection %zu has this id, too",
-			      (size_t)(uintptr_t)e->value - 1);
+		return c4_fault_set(fault, -EEXIST, "connection %zu has this id, too",
+				    (size_t)(uintptr_t)e->value - 1);
 	return 0;
 }
 
@@ -98,11 +84,11 @@ int64_t c4_demand_add(struct c4_demand *d, const char *id, uint32_t job, uint32_
 	grown = c4_vec_reserve(d->conns, &d->cap_conns, d->n_conns + 1, C4_DEMAND_CONNS_MAX,
 			       sizeof *grown);
 	if (!grown)
-		return refuse(fault, -ENOMEM, "out of memory");
+		return c4_fault_set(fault, -ENOMEM, "out of memory");
 	d->conns = grown;
 	e = c4_strmap_at(&d->ids, id);
 	if (!e)
-		return refuse(fault, -ENOMEM, "out of memory");
+		return c4_fault_set(fault, -ENOMEM, "out of memory");
 	d->conns[d->n_conns] = (struct c4_conn){.id = e->key,
 						.job = job,
 						.src = src,
@@ -113,4 +99,19 @@ int64_t c4_demand_add(struct c4_demand *d, const char *id, uint32_t job, uint32_
 	e->value = (void *)(uintptr_t)++d->n_conns;
 	d->n_qps += qps;
 	return d->n_conns - 1;
+}
+
+int c4_demand_set_qps(struct c4_demand *d, uint32_t qps, struct c4_fault *fault)
+{
+	if (!qps || qps > C4_CONN_QPS_MAX)
+		return c4_fault_set(fault, -EINVAL, "%u QPs, expected 1 to %u", qps,
+				    C4_CONN_QPS_MAX);
+	if ((uint64_t)qps * d->n_conns > C4_DEMAND_QPS_MAX)
+		return c4_fault_set(fault, -E2BIG, "more than %u QPs in all", C4_DEMAND_QPS_MAX);
+	for (uint32_t i = 0; i < d->n_conns; i++) {
+		d->conns[i].qps = qps;
+		d->conns[i].first = i * qps;
+	}
+	d->n_qps = d->n_conns * qps;
+	return 0;
 }

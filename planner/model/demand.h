@@ -55,4 +55,8 @@ int64_t c4_demand_job(struct c4_demand *d, const char *name);
 int64_t c4_demand_add(struct c4_demand *d, const char *id, uint32_t job, uint32_t src, uint32_t dst,
 		      double weight, uint32_t qps, struct c4_fault *fault);
 
+/* The same number of QPs for every connection. 0, or -EINVAL or -E2BIG with the reason in *fault
+ * and the demand unchanged. */
+int c4_demand_set_qps(struct c4_demand *d, uint32_t qps, struct c4_fault *fault);
+
 #endif
