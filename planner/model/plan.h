@@ -57,8 +57,8 @@ struct c4_hop {
 	bool up;       /* from link.a to link.b */
 };
 #define C4_HOPS_MAX 4
-int c4_route_hops(const struct c4_fabric *f, const struct c4_demand *d, const struct c4_conn *c,
-		  const struct c4_route *r, struct c4_hop hops[C4_HOPS_MAX]);
+int c4_route_hops(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
+		  struct c4_hop hops[C4_HOPS_MAX]);
 
 /*
  * Recomputes from the routes alone: load[2 * link] upwards, load[2 * link + 1] downwards (the

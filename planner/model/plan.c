@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "planner/model/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int c4_plan_init(struct c4_plan *p, const struct c4_demand *d)
+{
+	struct c4_route *routes = calloc((size_t)d->n_qps + 1, sizeof *routes);
+
+	if (!routes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < d->n_conns; i++)
+		for (uint32_t q = 0; q < d->conns[i].qps; q++)
+			routes[d->conns[i].first + q].share = 1.0f / (float)d->conns[i].qps;
+	*p = (struct c4_plan){.routes = routes, .n_routes = d->n_qps};
+	return 0;
+}
+
+void c4_plan_release(struct c4_plan *p)
+{
+	free(p->routes);
+	*p = (struct c4_plan){0};
+}
+
+/* ---- hops ------------------------------------------------------------------------------------ */
+
+static uint32_t peer(const struct c4_fabric *f, uint32_t s, uint32_t at)
+{
+	const struct c4_link *l = &f->links[f->link_of[at]];
+
+	return l->a == s ? l->b : l->a;
+}
+
+/* The links of a switch are sorted by peer: binary search for the first, then the nth parallel. */
+static uint32_t link_between(const struct c4_fabric *f, uint32_t lower, uint32_t upper,
+			     uint32_t nth)
+{
+	uint32_t from = f->link_at[lower], to = f->link_at[lower + 1], end = to;
+
+	while (from < to) {
+		uint32_t middle = from + (to - from) / 2;
+
+		if (peer(f, lower, middle) < upper)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	from += nth;
+	return from < end && peer(f, lower, from) == upper ? f->link_of[from] : C4_NONE;
+}
+
+int c4_route_hops(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
+		  struct c4_hop hops[C4_HOPS_MAX])
+{
+	uint32_t src = f->nics[c->src].leaf, dst = f->nics[c->dst].leaf;
+	uint32_t core_up = r->parallel_core & 15, core_down = r->parallel_core >> 4;
+
+	if (r->state != C4_ROUTE_SPINE && r->state != C4_ROUTE_CORE)
+		return 0;
+	hops[0] = (struct c4_hop){link_between(f, src, r->up, r->parallel_up), true};
+	if (r->state == C4_ROUTE_SPINE) {
+		hops[1] = (struct c4_hop){link_between(f, dst, r->up, r->parallel_down), false};
+		return 2;
+	}
+	hops[1] = (struct c4_hop){link_between(f, r->up, r->core, core_up), true};
+	hops[2] = (struct c4_hop){link_between(f, r->down, r->core, core_down), false};
+	hops[3] = (struct c4_hop){link_between(f, dst, r->down, r->parallel_down), false};
+	return 4;
+}
+
+/* ---- loads ----------------------------------------------------------------------------------- */
+
+static double fastest(const struct c4_fabric *f)
+{
+	double most = 0;
+
+	for (uint32_t i = 0; i < f->n_links; i++)
+		if ((double)f->links[i].gbps > most)
+			most = (double)f->links[i].gbps;
+	return most;
+}
+
+static void find_most(const struct c4_fabric *f, struct c4_plan *p, const double *load)
+{
+	double rate = fastest(f);
+
+	p->max_load = p->max_util = 0;
+	for (uint32_t i = 0; i < f->n_links; i++) {
+		double more = load[2 * i] > load[2 * i + 1] ? load[2 * i] : load[2 * i + 1];
+		double util;
+
+		if (more <= 0)
+			continue;
+		util = more * rate / (double)f->links[i].now_gbps;
+		p->max_load = more > p->max_load ? more : p->max_load;
+		p->max_util = util > p->max_util ? util : p->max_util;
+	}
+}
+
+void c4_plan_measure(const struct c4_fabric *f, const struct c4_demand *d, struct c4_plan *p,
+		     double *load)
+{
+	memset(load, 0, 2 * (size_t)f->n_links * sizeof *load);
+	p->n_unplaced = 0;
+	for (uint32_t i = 0; i < d->n_conns; i++) {
+		const struct c4_conn *c = &d->conns[i];
+
+		for (uint32_t q = c->first; q < c->first + c->qps; q++) {
+			const struct c4_route *r = &p->routes[q];
+			struct c4_hop hops[C4_HOPS_MAX];
+			int n = c4_route_hops(f, c, r, hops);
+
+			p->n_unplaced += r->state >= C4_ROUTE_NO_PATH;
+			for (int h = 0; h < n; h++)
+				if (hops[h].link != C4_NONE)
+					load[2 * (uint64_t)hops[h].link + !hops[h].up] +=
+						(double)c->weight * (double)r->share;
+		}
+	}
+	find_most(f, p, load);
+}
