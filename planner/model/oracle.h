@@ -22,13 +22,8 @@
 #include "planner/model/demand.h"
 #include "planner/model/fabric.h"
 #include "planner/model/label.h"
+#include "planner/model/path.h"
 #include "planner/model/plan.h"
-
-/* The links a flow crosses, in order; none under one leaf. */
-struct c4_path {
-	uint32_t link[C4_HOPS_MAX];
-	uint32_t hops;
-};
 
 enum c4_port_answer {
 	C4_PORT_UNKNOWN, /* not known yet: probe */
@@ -117,19 +112,6 @@ uint32_t c4_oracle_probe(struct c4_oracle *o, uint32_t src, uint32_t dst,
 /* The wants of one pair, as c4_oracle_ports() asks them. */
 void c4_oracle_want(struct c4_oracle *o, uint32_t src, uint32_t dst, struct c4_want *wants,
 		    uint32_t n);
-
-/* ---- paths ------------------------------------------------------------------------------- */
-
-bool c4_path_equal(const struct c4_path *a, const struct c4_path *b);
-
-/* Path fields, state and all, of the route between two leaves that crosses these links; sport and
- * share stay. 0, or -EINVAL when the links do not join the leaves. */
-int c4_path_to_route(const struct c4_fabric *f, uint32_t from_leaf, uint32_t to_leaf,
-		     const struct c4_path *path, struct c4_route *r);
-
-/* The links of a placed route of connection c. */
-void c4_path_of_route(const struct c4_fabric *f, const struct c4_demand *d, const struct c4_conn *c,
-		      const struct c4_route *r, struct c4_path *path);
 
 /* ---- for implementations ----------------------------------------------------------------- */
 
