@@ -64,8 +64,8 @@ static int check_name(const char *kind, const char *name, const char *banned,
 	size_t n = strnlen(name, C4_NAME_MAX + 1);
 
 	if (n == 0 || n > C4_NAME_MAX)
-		return c4_fault_set(fault, -EINVAL, "%s name of %s, expected 1 to %u bytes", kind,
-				    n ? "more bytes" : "0 bytes", C4_NAME_MAX);
+		return c4_fault_set(fault, -EINVAL, "%s name %s, expected 1 to %u bytes", kind,
+				    n ? "too long" : "empty", C4_NAME_MAX);
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f || strchr(banned, name[i]))
 			return c4_fault_set(fault, -EINVAL,

@@ -86,7 +86,7 @@ struct c4_fabric {
 /* What is wrong with an input, for people: the caller adds file and line. */
 struct c4_fault {
 	char what[200];
-	uint32_t link; /* set by c4_fabric_finish(): the link to blame, or C4_NONE */
+	uint32_t link, nic; /* set by c4_fabric_finish(): the one to blame, or C4_NONE */
 };
 
 /* Fills in the sentence (fault may be NULL) and returns err. */
@@ -116,9 +116,9 @@ int64_t c4_fabric_join(struct c4_fabric *f, uint32_t a, uint32_t b, double gbps,
 
 /*
  * Derives nets, pods, planes and the links of each switch. -EINVAL when NICs of two planes meet in
- * one network (fault->link is the first link, in order of adding, that joins them), or when there
- * is no leaf. Leaves without a live link are not an error here (see c4_fabric_check()). Call once,
- * after the last add.
+ * one network (fault->link is the first link, in order of adding, that joins them; or fault->nic
+ * the first under the leaf of another plane), or when there is no leaf. Leaves without a live link
+ * are not an error here (see c4_fabric_check()). Call after the last add; again after more adds.
  */
 int c4_fabric_finish(struct c4_fabric *f, struct c4_fault *fault);
 

@@ -48,6 +48,7 @@ static int planes_of_nics(const struct c4_fabric *f, struct forest *t, struct c4
 		const struct c4_nic *nic = &f->nics[i];
 		uint32_t *plane = &t->plane[nic->leaf];
 
+		fault->nic = i;
 		if (*plane != C4_NONE && *plane != nic->plane)
 			return c4_fault_set(
 				fault, -EINVAL,
@@ -57,6 +58,7 @@ static int planes_of_nics(const struct c4_fabric *f, struct forest *t, struct c4
 				f->switches[nic->leaf].name, *plane);
 		*plane = nic->plane;
 	}
+	fault->nic = C4_NONE;
 	return 0;
 }
 
@@ -156,6 +158,8 @@ static int derive_links(struct c4_fabric *f, uint32_t *fill)
 {
 	uint32_t *bucket = malloc((2 * (size_t)f->n_links + 1) * sizeof *bucket);
 
+	free(f->link_of);
+	free(f->link_at);
 	f->link_of = malloc((2 * (size_t)f->n_links + 1) * sizeof *f->link_of);
 	f->link_at = malloc((f->n_switches + 1) * sizeof *f->link_at);
 	if (bucket && f->link_of && f->link_at) {
@@ -205,7 +209,7 @@ int c4_fabric_finish(struct c4_fabric *f, struct c4_fault *fault)
 	int rc;
 
 	fault = fault ? fault : &ignored;
-	fault->link = C4_NONE;
+	fault->link = fault->nic = C4_NONE;
 	if (!any_leaf(f))
 		return c4_fault_set(fault, -EINVAL, "no leaf, expected at least one");
 	memory = malloc(3 * (size_t)n * sizeof *memory);
