@@ -144,14 +144,18 @@ static bool change(struct c4_kempe *k, uint32_t e, uint16_t colour)
 	return true;
 }
 
+void c4_kempe_undo_last(struct c4_kempe *k)
+{
+	const struct c4_kempe_change *c = &k->log[--k->n_log];
+
+	recolour(k, c->edge, c->from);
+	k->edges[c->edge].moved = 0;
+}
+
 static void undo_to(struct c4_kempe *k, uint32_t n_log)
 {
-	while (k->n_log > n_log) {
-		const struct c4_kempe_change *c = &k->log[--k->n_log];
-
-		recolour(k, c->edge, c->from);
-		k->edges[c->edge].moved = 0;
-	}
+	while (k->n_log > n_log)
+		c4_kempe_undo_last(k);
 }
 
 void c4_kempe_mark(struct c4_kempe *k)
@@ -175,6 +179,12 @@ void c4_kempe_remove(struct c4_kempe *k, uint32_t edge)
 	recolour(k, edge, C4_UNCOLOURED);
 	k->edges[edge].next[0] = k->free;
 	k->free = edge;
+}
+
+void c4_kempe_rejoin(struct c4_kempe *k, uint32_t edge, uint32_t u, uint32_t v)
+{
+	k->edges[edge].end[0] = (uint16_t)u;
+	k->edges[edge].end[1] = (uint16_t)v;
 }
 
 /* ---- chains ---------------------------------------------------------------------------------- */

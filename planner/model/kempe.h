@@ -69,6 +69,9 @@ static inline uint32_t c4_kempe_load(const struct c4_kempe *k, int side, uint32_
 int64_t c4_kempe_add(struct c4_kempe *k, uint32_t u, uint32_t v);
 void c4_kempe_remove(struct c4_kempe *k, uint32_t edge);
 
+/* Other ends for an edge without colour. */
+void c4_kempe_rejoin(struct c4_kempe *k, uint32_t edge, uint32_t u, uint32_t v);
+
 /* Gives the edge a colour (or none), whatever the capacities say. Logged. */
 void c4_kempe_paint(struct c4_kempe *k, uint32_t edge, uint16_t colour);
 
@@ -81,5 +84,6 @@ int c4_kempe_insert(struct c4_kempe *k, uint32_t edge, uint32_t budget);
 /* The log so far is forgotten; changes from here on can be told or undone. */
 void c4_kempe_mark(struct c4_kempe *k);
 void c4_kempe_undo(struct c4_kempe *k);
+void c4_kempe_undo_last(struct c4_kempe *k); /* one change; the log must not be empty */
 
 #endif
