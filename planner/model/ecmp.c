@@ -16,10 +16,11 @@ int c4_ecmp_init(struct c4_ecmp *e, const struct c4_fabric *f)
 	e->group_n = calloc(n, sizeof *e->group_n);
 	e->group_all = calloc(n, sizeof *e->group_all);
 	e->built = calloc(n, sizeof *e->built);
+	e->paths = calloc(n, sizeof *e->paths);
 	/* each link is in the groups of its two ends, at most twice in each */
 	e->members = calloc(4 * (size_t)f->n_links + 1, sizeof *e->members);
 	if (!e->distance || !e->seen || !e->group_at || !e->group_n || !e->group_all || !e->built ||
-	    !e->members) {
+	    !e->paths || !e->members) {
 		c4_ecmp_release(e);
 		return -ENOMEM;
 	}
@@ -35,6 +36,7 @@ void c4_ecmp_release(struct c4_ecmp *e)
 	free(e->group_n);
 	free(e->group_all);
 	free(e->built);
+	free(e->paths);
 	free(e->members);
 	*e = (struct c4_ecmp){.leaf = C4_NONE};
 }
@@ -159,7 +161,7 @@ static void build(struct c4_ecmp *e, uint32_t s)
 	struct c4_ecmp_member *all = live + (e->fabric->link_at[s + 1] - e->fabric->link_at[s]);
 
 	e->group_at[s] = e->n_members;
-	e->group_n[s] = e->group_all[s] = 0;
+	e->group_n[s] = e->group_all[s] = e->paths[s] = 0;
 	e->built[e->n_built++] = s;
 	gather(e, s, live, all);
 	memmove(live + e->group_n[s], all, e->group_all[s] * sizeof *all);
@@ -181,7 +183,10 @@ uint32_t c4_ecmp_paths(struct c4_ecmp *e, uint32_t s)
 	if (s == e->leaf)
 		return 1;
 	g = c4_ecmp_group(e, s);
+	if (e->paths[s])
+		return e->paths[s];
 	for (uint32_t i = 0; i < g.n; i++)
 		paths += c4_ecmp_paths(e, g.members[i].to);
-	return paths < UINT32_MAX ? (uint32_t)paths : UINT32_MAX;
+	e->paths[s] = paths < UINT32_MAX ? (uint32_t)paths : UINT32_MAX;
+	return e->paths[s];
 }

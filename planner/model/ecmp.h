@@ -40,6 +40,7 @@ struct c4_ecmp {
 	uint32_t *group_all; /* configured members */
 	uint32_t *built;     /* switches that have a group */
 	uint32_t n_built;
+	uint32_t *paths; /* of switches that have a group; 0: not counted yet */
 	struct c4_ecmp_member *members;
 	uint32_t n_members;
 };

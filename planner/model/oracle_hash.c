@@ -10,13 +10,24 @@
 
 #define SYNTHETIC_NET 0x0A000000u
 #define TURN_BITS     8u
+#define VIEWS	      64u
 
 /*
- * A search is exhaustive (every port) while this much work is left; after that it stops where a
- * reachable path would have been missed with probability e^-16.
+ * A search may go through all ports. Hardly one takes more than PATIENCE times as many tries as
+ * there are paths, unless its path cannot be reached. What goes beyond that is bounded for all
+ * searches together; once it is used up they stop there and leave their wants unknown.
  */
-#define EXHAUSTIVE_TRIES (1u << 26)
-#define SURE_TRIES	 16u
+#define PATIENCE    4u
+#define SPARE_TRIES (1u << 26)
+
+/* How one switch sees one pair. */
+struct view {
+	uint32_t at; /* the switch, C4_NONE: empty */
+	uint32_t seed, turn;
+	uint32_t at_port_0; /* linear kinds */
+	uint64_t inverse;   /* of the group's size, for modulo() */
+	struct c4_ecmp_group group;
+};
 
 struct hash_oracle {
 	struct c4_oracle base;
@@ -24,16 +35,9 @@ struct hash_oracle {
 	struct c4_flowhash hash;
 	struct c4_ecmp ecmp;
 	uint64_t spare_tries;
-	uint32_t paths_from, paths; /* of the leaf asked last, to the present destination */
-	uint32_t *first;	    /* per member of a leaf's group: wants that begin there … */
-	uint32_t next[C4_PORTS];    /* … chained; index + 1 */
-};
-
-/* How one switch sees one pair. */
-struct view {
-	struct c4_ecmp_group group;
-	uint32_t seed, turn;
-	uint32_t at_port_0; /* linear kinds */
+	struct view views[VIEWS]; /* of the pair at work */
+	uint32_t *first;	  /* per member of a leaf's group: wants that begin there … */
+	uint32_t next[C4_PORTS];  /* … chained; index + 1 */
 };
 
 uint32_t c4_nic_address(const struct c4_fabric *f, uint32_t nic)
@@ -41,8 +45,12 @@ uint32_t c4_nic_address(const struct c4_fabric *f, uint32_t nic)
 	return f->nics[nic].ipv4 ? f->nics[nic].ipv4 : SYNTHETIC_NET + nic + 1;
 }
 
-static struct c4_tuple tuple_of(const struct hash_oracle *h, uint32_t src, uint32_t dst)
+/* Begins work on a pair. */
+static struct c4_tuple take_pair(struct hash_oracle *h, uint32_t src, uint32_t dst)
 {
+	c4_ecmp_toward(&h->ecmp, h->base.fabric->nics[dst].leaf);
+	for (uint32_t i = 0; i < VIEWS; i++)
+		h->views[i].at = C4_NONE;
 	return (struct c4_tuple){
 		.sip = c4_nic_address(h->base.fabric, src),
 		.dip = c4_nic_address(h->base.fabric, dst),
@@ -51,17 +59,36 @@ static struct c4_tuple tuple_of(const struct hash_oracle *h, uint32_t src, uint3
 	};
 }
 
-static struct view view_of(struct hash_oracle *h, uint32_t s, const struct c4_tuple *pair)
+/* value % n by two multiplications (Lemire, Kaser, Kurz 2019); inverse = 2^64 / n, rounded up. */
+static uint32_t modulo(uint32_t value, uint64_t inverse, uint32_t n)
 {
-	struct view v = {.group = c4_ecmp_group(&h->ecmp, s), .seed = h->model.seed};
+	return (uint32_t)(((unsigned __int128)(inverse * value) * n) >> 64);
+}
 
+static struct view make_view(struct hash_oracle *h, uint32_t s, const struct c4_tuple *pair)
+{
+	struct view v = {.at = s, .group = c4_ecmp_group(&h->ecmp, s), .seed = h->model.seed};
+
+	if (v.group.n < 2)
+		return v;
+	v.inverse = UINT64_MAX / v.group.n + 1;
 	if (!h->model.alike) {
 		v.seed = (uint32_t)c4_hash_u64(h->model.seed, s);
 		v.turn = TURN_BITS * (uint32_t)h->base.fabric->switches[s].tier;
 		v.turn %= h->hash.bits;
 	}
-	if (v.group.n > 1 && c4_flowhash_linear(&h->hash))
+	if (c4_flowhash_linear(&h->hash))
 		v.at_port_0 = c4_flowhash(&h->hash, v.seed, pair);
+	return v;
+}
+
+/* The view of switch s, of the pair at work. */
+static const struct view *view_of(struct hash_oracle *h, uint32_t s, const struct c4_tuple *pair)
+{
+	struct view *v = &h->views[s % VIEWS];
+
+	if (v->at != s)
+		*v = make_view(h, s, pair);
 	return v;
 }
 
@@ -106,7 +133,8 @@ static uint32_t choose(const struct hash_oracle *h, const struct view *v, struct
 	if (v->group.n == 1)
 		return 0;
 	value = hash_of(h, v, pair, sport);
-	return h->model.resilient ? resilient(h, &v->group, value) : value % v->group.n;
+	return h->model.resilient ? resilient(h, &v->group, value)
+				  : modulo(value, v->inverse, v->group.n);
 }
 
 static int hash_begin(struct c4_oracle *o, const struct c4_fabric *f)
@@ -120,8 +148,7 @@ static int hash_begin(struct c4_oracle *o, const struct c4_fabric *f)
 		if (f->link_at[s + 1] - f->link_at[s] > most)
 			most = f->link_at[s + 1] - f->link_at[s];
 	h->first = calloc(most, sizeof *h->first);
-	h->spare_tries = EXHAUSTIVE_TRIES;
-	h->paths_from = C4_NONE;
+	h->spare_tries = SPARE_TRIES;
 	return h->first ? c4_ecmp_init(&h->ecmp, f) : -ENOMEM;
 }
 
@@ -130,12 +157,12 @@ static int follow(struct hash_oracle *h, uint32_t at, struct c4_tuple *pair, uin
 		  struct c4_path *path)
 {
 	while (at != h->ecmp.leaf) {
-		struct view v = view_of(h, at, pair);
+		const struct view *v = view_of(h, at, pair);
 		const struct c4_ecmp_member *m;
 
-		if (!v.group.n)
+		if (!v->group.n)
 			return -EHOSTUNREACH;
-		m = &v.group.members[choose(h, &v, pair, sport)];
+		m = &v->group.members[choose(h, v, pair, sport)];
 		path->link[path->hops++] = m->link;
 		at = m->to;
 	}
@@ -146,11 +173,10 @@ static int hash_path(struct c4_oracle *o, uint32_t src, uint32_t dst, uint16_t s
 		     struct c4_path *ret)
 {
 	struct hash_oracle *h = (struct hash_oracle *)o;
-	struct c4_tuple pair = tuple_of(h, src, dst);
+	struct c4_tuple pair = take_pair(h, src, dst);
 	struct c4_path path = {.hops = 0};
 	int rc;
 
-	c4_ecmp_toward(&h->ecmp, o->fabric->nics[dst].leaf);
 	rc = follow(h, o->fabric->nics[src].leaf, &pair, sport, &path);
 	if (rc == 0)
 		*ret = path;
@@ -200,61 +226,54 @@ static bool match(struct hash_oracle *h, uint32_t *chain_at, struct c4_want *wan
 	return false;
 }
 
-/* How many ports to try before giving up on `open` wants. */
-static uint32_t tries_of(struct hash_oracle *h, uint32_t from_leaf, uint32_t open)
+/* How many ports to try for `open` wants. */
+static uint32_t tries_of(struct hash_oracle *h, uint32_t from_leaf, uint32_t open, uint32_t *sure)
 {
-	uint64_t sure;
+	uint64_t paths = c4_ecmp_paths(&h->ecmp, from_leaf), most = paths * (PATIENCE + open);
 
-	if (h->paths_from != from_leaf) {
-		h->paths_from = from_leaf;
-		h->paths = c4_ecmp_paths(&h->ecmp, from_leaf);
-	}
-	sure = (uint64_t)h->paths * (SURE_TRIES + 2 * (uint64_t)open);
-	return sure < C4_PORTS ? (uint32_t)sure : C4_PORTS;
+	*sure = most < C4_PORTS ? (uint32_t)most : C4_PORTS;
+	most = *sure + h->spare_tries;
+	return most < C4_PORTS ? (uint32_t)most : C4_PORTS;
 }
 
+/* Tries ports in turn: how many it took until no want was open, or `tries`. */
 static uint32_t search(struct hash_oracle *h, const struct view *leaf, struct c4_tuple *pair,
-		       uint16_t start, struct c4_want *wants, uint32_t open, uint32_t sure)
+		       uint32_t start, struct c4_want *wants, uint32_t *open, uint32_t tries)
 {
-	for (uint32_t i = 0; i < C4_PORTS && open; i++) {
+	uint32_t i;
+
+	for (i = 0; i < tries && *open; i++) {
 		uint16_t sport = (uint16_t)(C4_PORT_FIRST | (start + i));
+		uint32_t choice = choose(h, leaf, pair, sport);
 		const struct c4_ecmp_member *m;
 		struct c4_path path = {.hops = 1};
-		uint32_t choice;
 
-		if (i >= sure && !h->spare_tries--) {
-			h->spare_tries = 0;
-			return open;
-		}
-		choice = choose(h, leaf, pair, sport);
 		if (!h->first[choice] || c4_oracle_taken(&h->base, sport))
 			continue;
 		m = &leaf->group.members[choice];
 		path.link[0] = m->link;
 		if (follow(h, m->to, pair, sport, &path) == 0)
-			open -= match(h, &h->first[choice], wants, &path, sport);
+			*open -= match(h, &h->first[choice], wants, &path, sport);
 	}
-	return open;
+	return i;
 }
 
 static void hash_ports(struct c4_oracle *o, uint32_t src, uint32_t dst, struct c4_want *wants,
 		       uint32_t n)
 {
 	struct hash_oracle *h = (struct hash_oracle *)o;
-	struct c4_tuple pair = tuple_of(h, src, dst);
-	uint32_t from = o->fabric->nics[src].leaf, to = o->fabric->nics[dst].leaf, open;
+	struct c4_tuple pair = take_pair(h, src, dst);
+	uint32_t from = o->fabric->nics[src].leaf, open, most, sure, tries;
 	struct view leaf;
 
-	if (h->ecmp.leaf != to)
-		h->paths_from = C4_NONE;
-	c4_ecmp_toward(&h->ecmp, to);
-	leaf = view_of(h, from, &pair);
+	leaf = *view_of(h, from, &pair);
 	open = chain(h, &leaf.group, wants, n);
 	if (!open)
 		return;
-	open = search(h, &leaf, &pair, c4_oracle_start(src, dst), wants, open,
-		      tries_of(h, from, open));
-	for (uint32_t i = 0; open && h->spare_tries && i < n; i++)
+	most = tries_of(h, from, open, &sure);
+	tries = search(h, &leaf, &pair, c4_oracle_start(src, dst), wants, &open, most);
+	h->spare_tries -= tries > sure ? tries - sure : 0;
+	for (uint32_t i = 0; open && most == C4_PORTS && i < n; i++)
 		if (wants[i].answer == C4_PORT_UNKNOWN)
 			wants[i].answer = C4_PORT_UNREACHABLE;
 }
