@@ -128,6 +128,13 @@ uint32_t c4_fabric_host(const struct c4_fabric *f, const char *name);
 /* "host/nic", or "host" alone when the host has one NIC. */
 uint32_t c4_fabric_nic(const struct c4_fabric *f, const char *host_slash_nic);
 
+/*
+ * The links that join two switches, in either order: link_of[at .. at + *ret_n) of the first of
+ * them; returns at. *ret_n is 0 when nothing joins them. O(log links of the switch).
+ */
+uint32_t c4_fabric_links_between(const struct c4_fabric *f, uint32_t a, uint32_t b,
+				 uint32_t *ret_n);
+
 /* Name of a tier: "leaf", "spine", "core". */
 const char *c4_tier_name(enum c4_tier tier);
 

@@ -326,6 +326,26 @@ uint32_t c4_bundle_alive(const struct c4_net *n, const struct c4_bundle *b)
 	return alive;
 }
 
+/* Some live core joins the spines of a colour in two pods. */
+static bool pods_joined(const struct c4_net *n, uint32_t from, uint32_t to, uint32_t colour)
+{
+	for (uint32_t i = 0; i < n->cores; i++)
+		if (c4_bundle_rate(n, c4_net_over(n, from, colour, i)) > 0 &&
+		    c4_bundle_rate(n, c4_net_over(n, to, colour, i)) > 0)
+			return true;
+	return false;
+}
+
+bool c4_net_joined(const struct c4_net *n, uint32_t from, uint32_t to)
+{
+	for (uint32_t c = 0; c < n->colours; c++)
+		if (c4_bundle_rate(n, c4_net_up(n, from, c)) > 0 &&
+		    c4_bundle_rate(n, c4_net_up(n, to, c)) > 0 &&
+		    (n->pod[from] == n->pod[to] || pods_joined(n, n->pod[from], n->pod[to], c)))
+			return true;
+	return false;
+}
+
 static bool alike(const struct c4_net *n, const struct c4_bundle *b, uint32_t count, double rate)
 {
 	if (!b->n || b->n != count)

@@ -26,29 +26,12 @@ void c4_plan_release(struct c4_plan *p)
 
 /* ---- hops ------------------------------------------------------------------------------------ */
 
-static uint32_t peer(const struct c4_fabric *f, uint32_t s, uint32_t at)
-{
-	const struct c4_link *l = &f->links[f->link_of[at]];
-
-	return l->a == s ? l->b : l->a;
-}
-
-/* The links of a switch are sorted by peer: binary search for the first, then the nth parallel. */
 static uint32_t link_between(const struct c4_fabric *f, uint32_t lower, uint32_t upper,
 			     uint32_t nth)
 {
-	uint32_t from = f->link_at[lower], to = f->link_at[lower + 1], end = to;
+	uint32_t n, at = c4_fabric_links_between(f, lower, upper, &n);
 
-	while (from < to) {
-		uint32_t middle = from + (to - from) / 2;
-
-		if (peer(f, lower, middle) < upper)
-			from = middle + 1;
-		else
-			to = middle;
-	}
-	from += nth;
-	return from < end && peer(f, lower, from) == upper ? f->link_of[from] : C4_NONE;
+	return nth < n ? f->link_of[at + nth] : C4_NONE;
 }
 
 int c4_route_hops(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Finding links by their ends: those of a switch are sorted by the switch at the other end. */
+#include "planner/model/fabric.h"
+
+static uint32_t peer(const struct c4_fabric *f, uint32_t s, uint32_t at)
+{
+	const struct c4_link *l = &f->links[f->link_of[at]];
+
+	return l->a == s ? l->b : l->a;
+}
+
+uint32_t c4_fabric_links_between(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t *ret_n)
+{
+	uint32_t from = f->link_at[a], to = f->link_at[a + 1], end = to;
+
+	while (from < to) {
+		uint32_t middle = from + (to - from) / 2;
+
+		if (peer(f, a, middle) < b)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	for (to = from; to < end && peer(f, a, to) == b; to++)
+		;
+	*ret_n = to - from;
+	return from;
+}
