@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "collector/ctl/table.h"
 #include "common/fmt.h"
+#include "common/table.h"
 
 static const char *text(const json_t *o, const char *key)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "c4/incident.h"
-#include "collector/ctl/table.h"
 #include "common/fmt.h"
+#include "common/table.h"
 
 /* By kind: the observation that would show the verdict to be wrong. */
 static const char *const falsifiers[C4_INC_MAX] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* table.h - rows of text in aligned columns. Bounded columns, unbounded rows. One thread. */
-#ifndef C4_CTL_TABLE_H
-#define C4_CTL_TABLE_H
+#ifndef C4_COMMON_TABLE_H
+#define C4_COMMON_TABLE_H
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "collector/ctl/table.h"
+#include "common/table.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
