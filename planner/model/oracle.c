@@ -226,3 +226,34 @@ int c4_oracle_ports(struct c4_oracle *o, const struct c4_fabric *f, const struct
 	free(at);
 	return rc;
 }
+
+static void trace_conn(struct c4_oracle *o, const struct c4_fabric *f, const struct c4_conn *c,
+		       struct c4_plan *p)
+{
+	uint32_t from = f->nics[c->src].leaf, to = f->nics[c->dst].leaf;
+
+	for (uint32_t q = c->first; q < c->first + c->qps; q++) {
+		struct c4_route *r = &p->routes[q];
+		struct c4_path path;
+		int rc = c4_oracle_path(o, c->src, c->dst, r->sport, &path);
+
+		if (rc == -EAGAIN || (rc == 0 && c4_path_to_route(f, from, to, &path, r)))
+			r->state = C4_ROUTE_NONE;
+		else if (rc)
+			r->state = f->switches[from].net == f->switches[to].net
+					   ? C4_ROUTE_NO_PATH
+					   : C4_ROUTE_TWO_PLANES;
+	}
+}
+
+int c4_oracle_trace(struct c4_oracle *o, const struct c4_fabric *f, const struct c4_demand *d,
+		    struct c4_plan *p)
+{
+	struct place *at = sort_pairs(f, d);
+	int rc = at ? c4_oracle_begin(o, f) : -ENOMEM;
+
+	for (uint32_t i = 0; rc == 0 && i < d->n_conns; i++)
+		trace_conn(o, f, &d->conns[at[i].conn], p);
+	free(at);
+	return rc;
+}

@@ -92,6 +92,14 @@ int c4_oracle_begin(struct c4_oracle *o, const struct c4_fabric *f);
 int c4_oracle_ports(struct c4_oracle *o, const struct c4_fabric *f, const struct c4_demand *d,
 		    struct c4_plan *p);
 
+/*
+ * Where QPs really go: sets the path fields and state of every route from its source port, as this
+ * oracle knows it (ports 0 are taken as they are: a port like any other). NO_PATH and TWO_PLANES
+ * where no live path is; NONE where the oracle does not know. 0 or -ENOMEM.
+ */
+int c4_oracle_trace(struct c4_oracle *o, const struct c4_fabric *f, const struct c4_demand *d,
+		    struct c4_plan *p);
+
 /* The path that a port takes between two NICs: 0, -EAGAIN not known yet, -EHOSTUNREACH no live
  * path. *ret is untouched on failure. */
 int c4_oracle_path(struct c4_oracle *o, uint32_t src, uint32_t dst, uint16_t sport,
