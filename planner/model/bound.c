@@ -14,7 +14,6 @@
 struct bounds {
 	const struct c4_net *n;
 	const struct c4_bound_input *in;
-	uint32_t *by_size;	/* sizes, largest first */
 	uint32_t *count;	/* [vertex * n_sizes + size] */
 	struct c4_bundle *some; /* links of the vertex at work */
 	struct c4_bound best;
@@ -22,27 +21,31 @@ struct bounds {
 
 /* ---- QPs that share a set of links ----------------------------------------------------------- */
 
-static bool all_fit(const struct bounds *b, const struct c4_bundle *links, uint32_t n, double unit,
-		    double util, uint32_t count)
+struct links {
+	const struct c4_net *n;
+	const struct c4_bundle *b;
+	uint32_t n_b;
+};
+
+static bool all_fit(const struct links *l, double unit, double util, uint32_t count)
 {
 	uint64_t room = 0;
 
-	for (uint32_t i = 0; i < n && room < count; i++)
-		room += c4_bundle_fits(b->n, &links[i], unit, util);
+	for (uint32_t i = 0; i < l->n_b && room < count; i++)
+		room += c4_bundle_fits(l->n, &l->b[i], unit, util);
 	return room >= count;
 }
 
 /* The next utilisation at which one of the links carries one more. */
-static double step(const struct bounds *b, const struct c4_bundle *links, uint32_t n, double unit,
-		   double util)
+static double step(const struct links *l, double unit, double util)
 {
-	const struct c4_fabric *f = b->n->fabric;
+	const struct c4_fabric *f = l->n->fabric;
 	double best = INFINITY;
 
-	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t k = 0; k < links[i].n; k++) {
-			double rate = (double)f->links[f->link_of[links[i].at + k]].now_gbps /
-				      (double)b->n->rate;
+	for (uint32_t i = 0; i < l->n_b; i++)
+		for (uint32_t k = 0; k < l->b[i].n; k++) {
+			double rate = (double)f->links[f->link_of[l->b[i].at + k]].now_gbps /
+				      (double)l->n->rate;
 
 			if (rate > 0)
 				best = fmin(best,
@@ -51,43 +54,75 @@ static double step(const struct bounds *b, const struct c4_bundle *links, uint32
 	return best;
 }
 
-/* count QPs of at least `unit` on these links, whole. */
-static double util_of(const struct bounds *b, const struct c4_bundle *links, uint32_t n,
-		      double rate, double unit, uint32_t count)
+/* count QPs of at least `unit`, whole, on links of this rate in all. */
+static double util_of(const struct links *l, double rate, double unit, uint32_t count)
 {
 	double util = unit * count / rate;
 
-	while (!all_fit(b, links, n, unit, util, count))
-		util = step(b, links, n, unit, util);
+	while (!all_fit(l, unit, util, count))
+		util = step(l, unit, util);
 	return util;
 }
 
-/* What these links must carry if they alone can: counts per size. */
-static void share(struct bounds *b, const struct c4_bundle *links, uint32_t n,
-		  const uint32_t *count)
+/* Indices by falling size; sizes are few. */
+static void sort_sizes(const double *size, uint32_t n, uint8_t *order)
 {
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = i;
+
+		for (; at && size[order[at - 1]] < size[i]; at--)
+			order[at] = order[at - 1];
+		order[at] = (uint8_t)i;
+	}
+}
+
+/* What these links must carry if they alone can: counts per size. */
+static struct c4_bound share(const struct links *l, const double *size, const uint32_t *count,
+			     uint32_t n_sizes)
+{
+	struct c4_bound best = {0};
+	uint8_t order[C4_BOUND_SIZES_MAX];
 	double rate = 0, weight = 0;
 	uint32_t alive = 0, larger = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
-		alive += c4_bundle_alive(b->n, &links[i]);
-		rate += c4_bundle_rate(b->n, &links[i]);
+	for (uint32_t i = 0; i < l->n_b; i++) {
+		alive += c4_bundle_alive(l->n, &l->b[i]);
+		rate += c4_bundle_rate(l->n, &l->b[i]);
 	}
 	if (!alive)
-		return; /* nothing will be placed there */
-	for (uint32_t k = 0; k < b->in->n_sizes; k++) {
-		uint32_t size = b->by_size[k];
-		double unit = b->in->size[size];
+		return best; /* nothing will be placed there */
+	sort_sizes(size, n_sizes, order);
+	for (uint32_t k = 0; k < n_sizes; k++) {
+		double unit = size[order[k]];
 
-		if (!count[size])
+		if (!count[order[k]])
 			continue;
-		larger += count[size];
-		weight += unit * count[size];
-		b->best.load = fmax(b->best.load, unit * ((larger + alive - 1) / alive));
-		b->best.load = fmax(b->best.load, weight / alive);
-		b->best.util = fmax(b->best.util, weight / rate);
-		b->best.util = fmax(b->best.util, util_of(b, links, n, rate, unit, larger));
+		larger += count[order[k]];
+		weight += unit * count[order[k]];
+		best.load = fmax(best.load, unit * ((larger + alive - 1) / alive));
+		best.load = fmax(best.load, weight / alive);
+		best.util = fmax(best.util, weight / rate);
+		best.util = fmax(best.util, util_of(l, rate, unit, larger));
 	}
+	return best;
+}
+
+double c4_bound_links(const struct c4_net *n, const struct c4_bundle *links, uint32_t n_links,
+		      const double *size, const uint32_t *count, uint32_t n_sizes)
+{
+	struct links l = {n, links, n_links};
+
+	return share(&l, size, count, n_sizes).util;
+}
+
+static void share_all(struct bounds *b, const struct c4_bundle *links, uint32_t n,
+		      const uint32_t *count)
+{
+	struct links l = {b->n, links, n};
+	struct c4_bound one = share(&l, b->in->size, count, b->in->n_sizes);
+
+	b->best.load = fmax(b->best.load, one.load);
+	b->best.util = fmax(b->best.util, one.util);
 }
 
 /* ---- degrees --------------------------------------------------------------------------------- */
@@ -109,7 +144,7 @@ static void degree_of_leaves(struct bounds *b, int side)
 		b->count[e->end[side] * sizes + size_of(b->in, e)]++;
 	}
 	for (uint32_t v = 0; v < n->n_leaves; v++)
-		share(b, c4_net_up(n, v, 0), n->colours, &b->count[v * sizes]);
+		share_all(b, c4_net_up(n, v, 0), n->colours, &b->count[v * sizes]);
 }
 
 static void degree_of_pods(struct bounds *b, int side)
@@ -125,7 +160,7 @@ static void degree_of_pods(struct bounds *b, int side)
 			b->count[n->pod[e->end[side]] * sizes + size_of(b->in, e)]++;
 	}
 	for (uint32_t p = 0; p < n->n_pods; p++)
-		share(b, c4_net_over(n, p, 0, 0), n->colours * n->cores, &b->count[p * sizes]);
+		share_all(b, c4_net_over(n, p, 0, 0), n->colours * n->cores, &b->count[p * sizes]);
 }
 
 /* ---- cuts ------------------------------------------------------------------------------------ */
@@ -190,8 +225,8 @@ static void cut(struct bounds *b, int side, const struct kinds *k)
 	}
 	for (uint32_t v = 0; v < n->n_leaves; v++)
 		for (uint32_t i = 0; i < k->n; i++)
-			share(b, b->some, common_links(b, v, k->example[i]),
-			      &b->count[(size_t)v * row + i * sizes]);
+			share_all(b, b->some, common_links(b, v, k->example[i]),
+				  &b->count[(size_t)v * row + i * sizes]);
 }
 
 static int cuts(struct bounds *b)
@@ -209,29 +244,15 @@ static int cuts(struct bounds *b)
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-/* By falling size; sizes are few. */
-static void sort_sizes(struct bounds *b)
-{
-	for (uint32_t i = 0; i < b->in->n_sizes; i++) {
-		uint32_t at = i;
-
-		for (; at && b->in->size[b->by_size[at - 1]] < b->in->size[i]; at--)
-			b->by_size[at] = b->by_size[at - 1];
-		b->by_size[at] = i;
-	}
-}
-
 int c4_bound_net(const struct c4_net *n, const struct c4_bound_input *in, struct c4_bound *ret)
 {
 	struct bounds b = {.n = n, .in = in};
 	size_t vertices = n->n_leaves > n->n_pods ? n->n_leaves : n->n_pods;
 	int rc = -ENOMEM;
 
-	b.by_size = malloc((in->n_sizes + 1) * sizeof *b.by_size);
 	b.count = malloc((vertices * in->n_sizes * KINDS_MAX + 1) * sizeof *b.count);
 	b.some = malloc((n->colours + 1) * sizeof *b.some);
-	if (b.by_size && b.count && b.some) {
-		sort_sizes(&b);
+	if (b.count && b.some) {
 		for (int side = 0; side < 2; side++) {
 			degree_of_leaves(&b, side);
 			if (n->cores)
@@ -239,7 +260,6 @@ int c4_bound_net(const struct c4_net *n, const struct c4_bound_input *in, struct
 		}
 		rc = c4_net_uniform(n) ? 0 : cuts(&b);
 	}
-	free(b.by_size);
 	free(b.count);
 	free(b.some);
 	if (!rc)

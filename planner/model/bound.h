@@ -16,6 +16,8 @@
 #include "planner/model/colour.h"
 #include "planner/model/net.h"
 
+#define C4_BOUND_SIZES_MAX 64u
+
 struct c4_bound {
 	double load; /* of max_load */
 	double util; /* of max_util */
@@ -28,8 +30,15 @@ struct c4_bound_input {
 	uint32_t n_edges;
 	const uint8_t *of;
 	const double *size;
-	uint32_t n_sizes;
+	uint32_t n_sizes; /* at most C4_BOUND_SIZES_MAX */
 };
+
+/*
+ * The least utilisation at which count[i] QPs of size[i] fit on these links, whatever goes where; 0
+ * without a live link.
+ */
+double c4_bound_links(const struct c4_net *n, const struct c4_bundle *links, uint32_t n_links,
+		      const double *size, const uint32_t *count, uint32_t n_sizes);
 
 /* 0 or -ENOMEM. */
 int c4_bound_net(const struct c4_net *n, const struct c4_bound_input *in, struct c4_bound *ret);

@@ -403,16 +403,34 @@ static bool has_room(const struct c4_kempe *k, uint32_t e, uint32_t colour)
 	return true;
 }
 
-int c4_place_put(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core)
+/* The links of both ends at this colour are alive. */
+static bool lives(const struct c4_net *n, const struct c4_bundle *all, const struct c4_kempe *k,
+		  uint32_t e, uint32_t colour)
+{
+	const uint16_t *end = k->edges[e].end;
+
+	return c4_bundle_rate(n, &all[(uint64_t)end[0] * k->colours + colour]) > 0 &&
+	       c4_bundle_rate(n, &all[(uint64_t)end[1] * k->colours + colour]) > 0;
+}
+
+static bool may_take(const struct c4_place *p, const struct c4_kempe *k, bool over, uint32_t e,
+		     uint32_t colour, bool within)
+{
+	if (colour >= k->colours)
+		return false;
+	return within ? has_room(k, e, colour)
+		      : lives(p->net, over ? p->net->over : p->net->up, k, e, colour);
+}
+
+static int put(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core, bool within)
 {
 	struct c4_place_layer *l = &p->layers[at.layer];
-	const struct c4_kempe_edge *top = &l->top.edges[at.edge];
 
-	if (colour >= l->top.colours || !has_room(&l->top, at.edge, colour))
+	if (!may_take(p, &l->top, false, at.edge, colour, within))
 		return -ENOSPC;
-	if (crosses(p, top)) {
+	if (crosses(p, &l->top.edges[at.edge])) {
 		rejoin(p, l, at.edge, colour);
-		if (core >= l->over.colours || !has_room(&l->over, at.edge, core))
+		if (!may_take(p, &l->over, true, at.edge, core, within))
 			return -ENOSPC;
 		c4_kempe_paint(&l->over, at.edge, (uint16_t)core);
 		settle_log(p, at.layer, true);
@@ -420,6 +438,16 @@ int c4_place_put(struct c4_place *p, struct c4_placed at, uint32_t colour, uint3
 	c4_kempe_paint(&l->top, at.edge, (uint16_t)colour);
 	settle_log(p, at.layer, false);
 	return 0;
+}
+
+int c4_place_put(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core)
+{
+	return put(p, at, colour, core, true);
+}
+
+int c4_place_keep(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core)
+{
+	return put(p, at, colour, core, false);
 }
 
 /* Every spine with room whose cores have room too: the chain chose one whose cores are full. */

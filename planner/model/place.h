@@ -16,11 +16,13 @@
 
 #include <stdint.h>
 
+#include "planner/model/bound.h"
 #include "planner/model/kempe.h"
 #include "planner/model/net.h"
 #include "planner/model/plan.h"
 
-#define C4_PLACE_LAYERS_MAX 64u /* QP sizes in one net; sizes in between are rounded up */
+#define C4_PLACE_LAYERS_MAX                                                                        \
+	C4_BOUND_SIZES_MAX /* QP sizes in one net; sizes in between are rounded up */
 
 struct c4_place_layer {
 	double unit;
@@ -72,6 +74,9 @@ void c4_place_recap_over(struct c4_place *p, uint32_t pod, uint32_t colour, uint
 
 /* A given way (core: C4_NONE inside a pod) if it has room, else -ENOSPC. */
 int c4_place_put(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core);
+
+/* A given way, limit or not, if its links are alive, else -ENOSPC. */
+int c4_place_keep(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core);
 
 /* Any way within the limit, moving at most `budget` other QPs; -ENOSPC with nothing changed. */
 int c4_place_insert(struct c4_place *p, struct c4_placed at, uint32_t budget);
