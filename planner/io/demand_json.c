@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/ds/vec.h"
+#include "planner/io/complaint.h"
 #include "planner/io/json_walk.h"
 #include "planner/io/slurp.h"
 #include "planner/model/pattern.h"
@@ -17,9 +18,7 @@
 struct reader {
 	struct c4_demand d;
 	const struct c4_fabric *f;
-	const char *name;
-	struct c4_buf *errors;
-	uint64_t n_errors;
+	struct c4_complaints *complaints;
 	bool schema_seen, content_seen;
 	/* where we are, for messages */
 	const struct c4_json_item *item;
@@ -34,18 +33,18 @@ struct reader {
 /* ---- mistakes -------------------------------------------------------------------------------- */
 
 /* `connections[3] (id "c3"): ` */
-static void say_where(struct reader *r)
+static void where(const struct reader *r, char *room, size_t size)
 {
 	const char *key = !strcmp(r->item->key, "jobs") ? "job" : "id";
 	const char *id = json_string_value(json_object_get(r->object, key));
+	long long index = r->item->index;
 
-	c4_buf_printf(r->errors, "%s:%u: ", r->name, r->item->line);
-	if (r->item->index < 0)
-		return;
-	c4_buf_printf(r->errors, "%s[%lld]", r->item->key, (long long)r->item->index);
-	if (id)
-		c4_buf_printf(r->errors, " (%s \"%.80s\")", key, id);
-	c4_buf_printf(r->errors, ": ");
+	if (index < 0)
+		room[0] = '\0';
+	else if (id)
+		snprintf(room, size, "%s[%lld] (%s \"%.80s\"): ", r->item->key, index, key, id);
+	else
+		snprintf(room, size, "%s[%lld]: ", r->item->key, index);
 }
 
 /* Always -EINVAL. */
@@ -53,16 +52,14 @@ static int complain(struct reader *r, const char *fmt, ...) __attribute__((forma
 
 static int complain(struct reader *r, const char *fmt, ...)
 {
-	char what[300];
+	char what[300], place[160];
 	va_list ap;
 
-	if (r->n_errors++ >= C4_DEMAND_ERRORS_MAX)
-		return -EINVAL;
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
-	say_where(r);
-	c4_buf_printf(r->errors, "%s\n", what);
+	where(r, place, sizeof place);
+	c4_complain(r->complaints, r->item->line, "%s%s", place, what);
 	return -EINVAL;
 }
 
@@ -333,7 +330,7 @@ static int read_team(struct reader *r, struct c4_team *t, bool first)
 /* Members may be missing where only the intensity of a job is told. */
 static int read_job(struct reader *r)
 {
-	struct c4_team t = {0};
+	struct c4_team t = {.rail = C4_NONE};
 	uint32_t known = r->d.n_jobs;
 	double intensity;
 	int rc;
@@ -402,25 +399,23 @@ static int walk(struct reader *r, const char *text, size_t n)
 	static const char *const streamed[] = {"connections", "jobs", NULL};
 	struct c4_json_mistake mistake = {0};
 	int rc = c4_json_walk(text, n, streamed, on_item, r, &mistake);
+	int closed;
 
 	if (rc == -ENOMEM)
-		c4_buf_printf(r->errors, "%s: out of memory\n", r->name);
+		c4_complain(r->complaints, 0, "out of memory");
 	else if (mistake.line)
-		c4_buf_printf(r->errors, "%s:%u:%u: %s\n", r->name, mistake.line, mistake.column,
-			      mistake.what);
-	if (rc)
-		return rc;
-	judge_document(r);
-	if (r->n_errors > C4_DEMAND_ERRORS_MAX)
-		c4_buf_printf(r->errors, "%s: %llu more mistakes\n", r->name,
-			      (unsigned long long)(r->n_errors - C4_DEMAND_ERRORS_MAX));
-	return r->n_errors ? -EINVAL : 0;
+		c4_complain(r->complaints, mistake.line, "column %u: %s", mistake.column,
+			    mistake.what);
+	else if (!rc)
+		judge_document(r);
+	closed = c4_complaints_close(r->complaints);
+	return rc ? rc : closed;
 }
 
-int c4_demand_json_read(struct c4_demand *d, const struct c4_fabric *f, const char *name,
-			const char *text, size_t n, struct c4_buf *errors)
+static int read_text(struct c4_demand *d, const struct c4_fabric *f, const char *text, size_t n,
+		     struct c4_complaints *complaints)
 {
-	struct reader r = {.f = f, .name = name, .errors = errors};
+	struct reader r = {.f = f, .complaints = complaints};
 	int rc;
 
 	c4_demand_init(&r.d);
@@ -434,17 +429,26 @@ int c4_demand_json_read(struct c4_demand *d, const struct c4_fabric *f, const ch
 	return rc;
 }
 
+int c4_demand_json_read(struct c4_demand *d, const struct c4_fabric *f, const char *name,
+			const char *text, size_t n, struct c4_buf *errors)
+{
+	struct c4_complaints c = {.out = errors, .file = name};
+
+	return read_text(d, f, text, n, &c);
+}
+
 int c4_demand_json_load(struct c4_demand *d, const struct c4_fabric *f, const char *path,
 			struct c4_buf *errors)
 {
+	struct c4_complaints c = {.out = errors, .file = path};
 	struct c4_buf text = {0};
 	struct c4_fault fault;
 	int rc = c4_slurp(path, &text, &fault);
 
 	if (rc)
-		c4_buf_printf(errors, "%s: %s\n", path, fault.what);
+		c4_complain(&c, 0, "%s", fault.what);
 	else
-		rc = c4_demand_json_read(d, f, path, c4_buf_str(&text), text.len, errors);
+		rc = read_text(d, f, c4_buf_str(&text), text.len, &c);
 	c4_buf_release(&text);
 	return rc;
 }

@@ -13,13 +13,13 @@
 #include "planner/model/demand.h"
 #include "planner/model/fabric.h"
 
-#define C4_DEMAND_SCHEMA     "c4.demand/v1"
-#define C4_DEMAND_NAME_MAX   255u /* bytes of an id or a job's name */
-#define C4_DEMAND_ERRORS_MAX 20u  /* told in full; the rest is counted */
+#define C4_DEMAND_SCHEMA   "c4.demand/v1"
+#define C4_DEMAND_NAME_MAX 255u /* bytes of an id or a job's name */
 
 /*
  * Initialises and fills *d. 0, or a negative errno with *d as it was and one line per mistake in
- * *errors: "NAME:LINE: which connection: what, expected what". Syntax ends at the first mistake.
+ * *errors: "NAME:LINE: which connection: what, expected what" (complaint.h). Wrong syntax ends the
+ * reading.
  */
 int c4_demand_json_read(struct c4_demand *d, const struct c4_fabric *f, const char *name,
 			const char *text, size_t n, struct c4_buf *errors);

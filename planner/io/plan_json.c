@@ -66,9 +66,9 @@ const char *c4_plan_move_reason(const struct c4_fabric *f, const struct c4_conn 
 		const struct c4_link *l = &f->links[hops[i].link];
 
 		if (l->now_gbps <= 0)
-			return "link-dead";
+			return "link-down";
 		if (l->now_gbps < l->gbps)
-			why = "link-degraded";
+			why = "link-weak";
 	}
 	return why;
 }
@@ -160,6 +160,8 @@ static bool put_route(FILE *out, const struct c4_plan_json *w, const struct c4_c
 	if (!way.n)
 		return false;
 	put_id(out, before, c, q);
+	fputs(",\"job\":", out);
+	put_quoted(out, w->d->jobs[c->job].name);
 	fprintf(out, ",\"plane\":%" PRIu32 ",\"path\":", w->f->nics[c->src].plane);
 	put_way(out, w->f, &way);
 	put_parallel(out, r);
@@ -234,6 +236,10 @@ int c4_plan_json_write(FILE *out, const struct c4_plan_json *w)
 	put_real(out, ",\"lower_bound\":", p->lower_bound);
 	put_real(out, ",\n\"max_utilization\":", p->max_util);
 	put_real(out, ",\"utilization_bound\":", p->util_bound);
+	if (w->oracle) {
+		fputs(",\n\"oracle\":", out);
+		put_quoted(out, w->oracle);
+	}
 	put_list(out, w, "unplaced", put_unplaced);
 	if (w->previous)
 		put_list(out, w, "moves", put_move);

@@ -27,7 +27,7 @@ struct c4_plan_way c4_plan_way(const struct c4_fabric *f, const struct c4_conn *
 /* "no-path", "two-planes"; NULL for routes that are placed. */
 const char *c4_plan_unplaced_reason(const struct c4_route *r);
 
-/* Why a route that was placed before has another way: "link-dead", "link-degraded", "rebalance";
+/* Why a route that was placed before has another way: "link-down", "link-weak", "rebalance";
  * NULL if it has none other, or had none. Both are of connection c on f as it is now. */
 const char *c4_plan_move_reason(const struct c4_fabric *f, const struct c4_conn *c,
 				const struct c4_route *was, const struct c4_route *is);
@@ -38,6 +38,7 @@ struct c4_plan_json {
 	const struct c4_plan *p;
 	const struct c4_plan *previous; /* of the same demand: tells what moved. NULL: nothing */
 	const double *load; /* from c4_plan_measure(): tells each link's load. NULL: no links */
+	const char *oracle; /* what gave the ports; NULL: nothing did */
 };
 
 /* 0, or a negative errno: -ENOMEM, or what the stream says. Flushes. */

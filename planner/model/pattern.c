@@ -168,8 +168,9 @@ static int add_rails(struct build *b, uint32_t from, uint32_t to, uint32_t tree)
 
 	for (uint32_t src = h->nic; src < h->nic + h->nics && !rc; src++) {
 		uint32_t dst = c4_pattern_twin(b->f, src, z->host);
+		bool meant = b->team->rail == C4_NONE || b->team->rail == b->f->nics[src].rail;
 
-		if (dst != C4_NONE)
+		if (meant && dst != C4_NONE)
 			rc = add_conn(b, from, to, tree, src, dst);
 	}
 	return rc || b->added > before ? rc : nothing_shared(b, a, z);

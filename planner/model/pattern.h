@@ -58,6 +58,7 @@ struct c4_team {
 	uint32_t n_pairs;
 	double weight; /* of each connection */
 	uint32_t qps;
+	uint32_t rail; /* of hosts with all NICs only those of this rail; C4_NONE: of all rails */
 };
 
 /*

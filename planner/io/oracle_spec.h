@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * oracle_spec.h - a path oracle from words on a command line.
+ *
+ *	HASH[,seed=N][,alike][,resilient=BUCKETS]    HASH: crc32, crc16, xor or jhash
+ *	none                                         no ports
+ */
+#ifndef C4_PLANNER_ORACLE_SPEC_H
+#define C4_PLANNER_ORACLE_SPEC_H
+
+#include "planner/model/fabric.h"
+#include "planner/model/oracle.h"
+
+#define C4_ORACLE_SPEC_HELP "crc32, crc16, xor or jhash, with seed=N, alike, resilient=N; or none"
+
+/* *ret is NULL for "none"; the caller frees it. 0, or -EINVAL or -ENOMEM with the reason in *fault.
+ */
+int c4_oracle_spec(const char *spec, struct c4_oracle **ret, struct c4_fault *fault);
+
+#endif
