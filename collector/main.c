@@ -3,10 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -18,6 +15,7 @@
 #include "common/log.h"
 #include "common/opt.h"
 #include "common/server.h"
+#include "common/startup.h"
 
 static struct {
 	const char *listen, *store;
@@ -116,36 +114,6 @@ static void start_handles(struct program *p)
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
-/* mkdir -p of the directory a file will be in. Failure shows when the file is opened. */
-static void make_parents(const char *file)
-{
-	char dir[PATH_MAX];
-
-	if (snprintf(dir, sizeof dir, "%s", file) >= (int)sizeof dir)
-		return;
-	for (char *slash = strchr(dir + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(dir, 0700);
-		*slash = '/';
-	}
-}
-
-static int default_store(char *path, size_t n)
-{
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	int len;
-
-	if (geteuid() == 0)
-		len = snprintf(path, n, "/var/lib/c4/c4.db");
-	else if (state && *state == '/')
-		len = snprintf(path, n, "%s/c4/c4.db", state);
-	else if (home && *home == '/')
-		len = snprintf(path, n, "%s/.local/state/c4/c4.db", home);
-	else
-		return -ENOENT;
-	return len < (int)n ? 0 : -ENAMETOOLONG;
-}
-
 /* NULL in *ret: none is wanted. False after telling why it cannot be. */
 static bool open_store(struct c4_store **ret)
 {
@@ -156,11 +124,11 @@ static bool open_store(struct c4_store **ret)
 		return true;
 	if (opt.store) {
 		snprintf(path, sizeof path, "%s", opt.store);
-	} else if (default_store(path, sizeof path)) {
+	} else if (c4_startup_state_path("c4.db", path, sizeof path)) {
 		c4_warn("store: no state directory: incidents are kept in memory only");
 		return true;
 	}
-	make_parents(path);
+	c4_startup_make_parents(path);
 	if (c4_store_check(path)) {
 		c4_error("store %s: not a c4 database: name another file", path);
 		return false;
@@ -169,32 +137,6 @@ static bool open_store(struct c4_store **ret)
 	if (!*ret)
 		c4_error("store %s: out of memory", path);
 	return *ret != NULL;
-}
-
-/* One descriptor per agent: take what the system allows. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim) || lim.rlim_cur == lim.rlim_max)
-		return;
-	lim.rlim_cur = lim.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &lim);
-}
-
-static int tell_ready(uint16_t port)
-{
-	char line[16];
-	int n = snprintf(line, sizeof line, "%u\n", port), fd = (int)opt.ready_fd;
-
-	if (fd < 0)
-		return 0;
-	if (write(fd, line, (size_t)n) != n) {
-		c4_error("ready-fd %d: %s", fd, strerror(errno));
-		return -1;
-	}
-	close(fd);
-	return 0;
 }
 
 static int serve(struct program *p, int fd, uint16_t port)
@@ -209,7 +151,7 @@ static int serve(struct program *p, int fd, uint16_t port)
 	}
 	start_handles(p);
 	c4_info("listening on %s, port %u", opt.listen, port);
-	if (tell_ready(port))
+	if (c4_startup_tell_ready(opt.ready_fd, port))
 		return 1;
 	uv_run(&p->loop, UV_RUN_DEFAULT);
 	return 0;
@@ -240,7 +182,7 @@ int main(int argc, char **argv)
 	if (first < argc)
 		return c4_cli_misuse(&cli, "unexpected operand '%s'", argv[first]);
 	c4_log_init(cli.program);
-	raise_descriptor_limit();
+	c4_startup_raise_descriptors();
 	fd = c4_listen(opt.listen, &port, err, sizeof err);
 	if (fd < 0) {
 		c4_error("cannot listen on %s", err);
