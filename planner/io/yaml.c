@@ -49,6 +49,12 @@ struct account {
 	bool has_message;
 };
 
+/* For "%.*s". */
+struct slice {
+	const char *text;
+	int n;
+};
+
 static void note_step(struct account *a, const char *key, uint32_t index)
 {
 	if (a->n >= C4_YAML_STEPS)
@@ -152,12 +158,18 @@ static struct c4_yaml_path path_of(const struct account *a)
 	return p;
 }
 
-/* The text behind the last ": " of the library's message: the key or value it is about. */
-static const char *subject(const struct account *a)
+/* The text behind ": " in the library's message, sometimes quoted: the key or value it is about. */
+static struct slice subject(const struct account *a)
 {
 	const char *colon = strstr(a->message, ": ");
+	struct slice s = {colon ? colon + 2 : "", 0};
 
-	return colon ? colon + 2 : "";
+	s.n = (int)strlen(s.text);
+	if (s.n >= 2 && s.text[0] == '\'' && s.text[s.n - 1] == '\'') {
+		s.text++;
+		s.n -= 2;
+	}
+	return s;
 }
 
 /* "links[3].gbps" */
@@ -196,8 +208,8 @@ static void print_value(struct c4_buf *b, cyaml_err_t err, const struct account 
 		c4_buf_printf(b, err == CYAML_ERR_STRING_LENGTH_MIN ? " is empty" : " is too long");
 	else if (err == CYAML_ERR_SEQUENCE_ENTRIES_MAX)
 		c4_buf_printf(b, " has too many items");
-	else if (*subject(a))
-		c4_buf_printf(b, " is '%.60s'", subject(a));
+	else if (strstr(a->message, "Invalid"))
+		c4_buf_printf(b, " is '%.*s'", subject(a).n, subject(a).text);
 	else
 		c4_buf_printf(b, ": %s", *a->message ? a->message : cyaml_strerror(err));
 }
@@ -206,17 +218,17 @@ static void print_mistake(struct c4_buf *b, cyaml_err_t err, const struct accoun
 			  struct c4_yaml_path *p, const cyaml_schema_value_t *v)
 {
 	if (err == CYAML_ERR_INVALID_KEY && v && v->type == CYAML_MAPPING) {
-		c4_buf_printf(b, "unknown key '%.60s' in ", subject(a));
+		c4_buf_printf(b, "unknown key '%.*s' in ", subject(a).n, subject(a).text);
 		print_path(b, p);
 		c4_buf_printf(b, ", expected one of ");
 		list_keys(b, v);
 		if (p->n < C4_YAML_STEPS)
-			p->steps[p->n++] = (struct c4_yaml_step){.key = subject(a)};
+			p->steps[p->n++] = (struct c4_yaml_step){.key = subject(a).text};
 		return;
 	}
 	print_path(b, p);
 	if (err == CYAML_ERR_MAPPING_FIELD_MISSING)
-		c4_buf_printf(b, " has no key '%.60s', expected ", subject(a));
+		c4_buf_printf(b, " has no key '%.*s', expected ", subject(a).n, subject(a).text);
 	else if (err == CYAML_ERR_UNEXPECTED_EVENT && strstr(a->message, "already seen")) {
 		c4_buf_printf(b, " is there twice, expected once");
 		return;
@@ -262,6 +274,16 @@ static int refuse(struct c4_complaints *c, cyaml_err_t err, const struct account
 	return -EINVAL;
 }
 
+static int refuse_empty(struct c4_complaints *c, const cyaml_schema_value_t *schema)
+{
+	struct c4_buf b = {0};
+
+	describe(&b, schema);
+	c4_complain(c, 1, "the file is empty, expected %s", c4_buf_str(&b));
+	c4_buf_release(&b);
+	return -EINVAL;
+}
+
 int c4_yaml_load(const char *text, size_t len, const cyaml_schema_value_t *schema, void **ret,
 		 struct c4_complaints *c)
 {
@@ -277,12 +299,8 @@ int c4_yaml_load(const char *text, size_t len, const cyaml_schema_value_t *schem
 
 	if (err != CYAML_OK)
 		return refuse(c, err, &a, schema, text, len);
-	if (!data) {
-		c4_complain(c, 1, "the file is empty, expected YAML");
-		return -EINVAL;
-	}
 	*ret = data;
-	return 0;
+	return data ? 0 : refuse_empty(c, schema);
 }
 
 void c4_yaml_free(const cyaml_schema_value_t *schema, void *data)

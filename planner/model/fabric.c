@@ -67,10 +67,11 @@ static int check_name(const char *kind, const char *name, const char *banned,
 		return c4_fault_set(fault, -EINVAL, "%s name %s, expected 1 to %u bytes", kind,
 				    n ? "too long" : "empty", C4_NAME_MAX);
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f || strchr(banned, name[i]))
+		if (name[i] <= ' ' || name[i] > '~' || strchr(banned, name[i]))
 			return c4_fault_set(fault, -EINVAL,
-					    "%s name with character 0x%02x, expected no blanks%s%s",
-					    kind, (unsigned char)name[i], *banned ? " and no " : "",
+					    "%s name with character 0x%02x, expected printable "
+					    "ASCII without blanks%s%s",
+					    kind, (unsigned char)name[i], *banned ? " and " : "",
 					    banned);
 	return 0;
 }

@@ -33,7 +33,7 @@
 #define C4_FABRIC_RAILS_MAX    1024u
 #define C4_HOST_NICS_MAX       256u
 #define C4_FABRIC_GBPS_MAX     1e6
-#define C4_NAME_MAX	       127u	  /* bytes of a name; printable, no blanks */
+#define C4_NAME_MAX	       127u	  /* bytes of a name: printable ASCII, no blanks */
 #define C4_NONE		       UINT32_MAX /* no such index */
 
 enum c4_tier { C4_LEAF, C4_SPINE, C4_CORE };
@@ -116,8 +116,8 @@ int64_t c4_fabric_join(struct c4_fabric *f, uint32_t a, uint32_t b, double gbps,
 
 /*
  * Derives nets, pods, planes and the links of each switch. -EINVAL when NICs of two planes meet in
- * one network (fault->link is the first link, in order of adding, that joins them; or fault->nic
- * the first under the leaf of another plane), or when there is no leaf. Leaves without a live link
+ * one network (fault->link is the link at odds with most others, or fault->nic the first NIC under
+ * a leaf of another plane), or when there is no leaf. Leaves without a live link
  * are not an error here (see c4_fabric_check()). Call after the last add; again after more adds.
  */
 int c4_fabric_finish(struct c4_fabric *f, struct c4_fault *fault);

@@ -62,15 +62,61 @@ static int planes_of_nics(const struct c4_fabric *f, struct forest *t, struct c4
 	return 0;
 }
 
-static int planes_meet(const struct c4_fabric *f, uint32_t link, uint32_t a, uint32_t b,
+/*
+ * What most of the switches below s say their plane is (majority vote of Boyer and Moore), so that
+ * one wrong link is known as the odd one wherever it stands.
+ */
+static uint32_t elect(const struct c4_fabric *f, uint32_t s, const uint32_t *plane)
+{
+	uint32_t chosen = C4_NONE;
+	int votes = 0;
+
+	for (uint32_t k = f->link_at[s]; k < f->link_at[s + 1]; k++) {
+		const struct c4_link *l = &f->links[f->link_of[k]];
+
+		if (l->b != s || plane[l->a] == C4_NONE)
+			continue;
+		if (!votes)
+			chosen = plane[l->a];
+		votes += plane[l->a] == chosen ? 1 : -1;
+	}
+	return chosen;
+}
+
+static bool differ(uint32_t a, uint32_t b)
+{
+	return a != b && a != C4_NONE && b != C4_NONE;
+}
+
+/* The first link at odds with its switches' planes; else the one that closed the contact. */
+static uint32_t suspect(const struct c4_fabric *f, struct forest *t, uint32_t contact)
+{
+	struct c4_fault ignored;
+
+	plant(t, f->n_switches);
+	planes_of_nics(f, t, &ignored);
+	for (int tier = C4_SPINE; tier <= C4_CORE; tier++)
+		for (uint32_t s = 0; s < f->n_switches; s++)
+			if ((int)f->switches[s].tier == tier)
+				t->plane[s] = elect(f, s, t->plane);
+	for (uint32_t i = 0; i < f->n_links; i++)
+		if (differ(t->plane[f->links[i].a], t->plane[f->links[i].b]))
+			return i;
+	return contact;
+}
+
+static int planes_meet(const struct c4_fabric *f, struct forest *t, uint32_t contact,
 		       struct c4_fault *fault)
 {
-	fault->link = link;
+	uint32_t a = t->plane[root_of(t, f->links[contact].a)];
+	uint32_t b = t->plane[root_of(t, f->links[contact].b)];
+	const struct c4_link *l = &f->links[suspect(f, t, contact)];
+
+	fault->link = (uint32_t)(l - f->links);
 	return c4_fault_set(fault, -EINVAL,
-			    "link %.60s–%.60s joins plane %u and plane %u, expected planes to be "
+			    "link %.60s–%.60s joins planes %u and %u, expected planes to be "
 			    "separate networks",
-			    f->switches[f->links[link].a].name, f->switches[f->links[link].b].name,
-			    a, b);
+			    f->switches[l->a].name, f->switches[l->b].name, a, b);
 }
 
 static int unite_all(const struct c4_fabric *f, struct forest *t, struct c4_fault *fault)
@@ -80,8 +126,8 @@ static int unite_all(const struct c4_fabric *f, struct forest *t, struct c4_faul
 
 		if (a == b)
 			continue;
-		if (t->plane[a] != t->plane[b] && t->plane[a] != C4_NONE && t->plane[b] != C4_NONE)
-			return planes_meet(f, i, t->plane[a], t->plane[b], fault);
+		if (differ(t->plane[a], t->plane[b]))
+			return planes_meet(f, t, i, fault);
 		unite(t, a, b);
 	}
 	return 0;
@@ -189,12 +235,12 @@ static int derive(struct c4_fabric *f, struct forest *t, uint32_t *scratch, stru
 
 	plant(t, f->n_switches);
 	rc = planes_of_nics(f, t, fault);
+	if (!rc && derive_links(f, scratch))
+		rc = c4_fault_set(fault, -ENOMEM, "out of memory");
 	if (!rc)
 		rc = unite_all(f, t, fault);
 	if (rc)
 		return rc;
-	if (derive_links(f, scratch))
-		return c4_fault_set(fault, -ENOMEM, "out of memory");
 	number_nets(f, t);
 	number_pods(f, t, scratch);
 	return 0;
