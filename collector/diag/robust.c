@@ -53,7 +53,7 @@ double c4_median(double *v, size_t n)
 	return (lower + upper) / 2;
 }
 
-double c4_spread(double *v, size_t n, double centre)
+double c4_robust_spread(double *v, size_t n, double centre)
 {
 	for (size_t i = 0; i < n; i++)
 		v[i] = fabs(v[i] - centre);

@@ -14,7 +14,7 @@
 double c4_median(double *v, size_t n);
 
 /* Scaled MAD around centre; overwrites v. */
-double c4_spread(double *v, size_t n, double centre);
+double c4_robust_spread(double *v, size_t n, double centre);
 
 /* How many spreads an outlier must exceed when the largest of n normal values is looked at and one
  * false alarm in 20 looks is too many: √(2 ln 20n) (extreme value bound). */

@@ -190,7 +190,7 @@ static bool stands_out(struct table *t, const double *share, uint32_t culprit, d
 		if (i != culprit)
 			t->scratch[n++] = share[i];
 	centre = c4_median(t->scratch, n);
-	spread = c4_spread(t->scratch, n, centre);
+	spread = c4_robust_spread(t->scratch, n, centre);
 	return share[culprit] - centre >= fmax(margin, c4_outlier_limit(t->n) * spread);
 }
 
