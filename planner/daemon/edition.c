@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "planner/daemon/edition.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ds/vec.h"
+
+#define TEXT_MAX (64u << 20) /* bytes of ids in one delta */
+
+const char *c4_shift_reason_name(enum c4_shift_reason why)
+{
+	static const char *const names[] = {
+#define C4_X(sym, name) name,
+		C4_SHIFT_REASONS(C4_X)
+#undef C4_X
+	};
+
+	return names[why];
+}
+
+/* ---- ways ------------------------------------------------------------------------------------ */
+
+struct c4_way c4_way_of(const struct c4_fabric *f, const struct c4_conn *c,
+			const struct c4_route *r)
+{
+	uint16_t src = (uint16_t)f->nics[c->src].leaf, dst = (uint16_t)f->nics[c->dst].leaf;
+
+	switch (r->state) {
+	case C4_ROUTE_LOCAL: return (struct c4_way){{src}, 1};
+	case C4_ROUTE_SPINE: return (struct c4_way){{src, r->up, dst}, 3};
+	case C4_ROUTE_CORE: return (struct c4_way){{src, r->up, r->core, r->down, dst}, 5};
+	default: return (struct c4_way){{0}, 0};
+	}
+}
+
+bool c4_way_equal(const struct c4_way *a, const struct c4_way *b)
+{
+	return a->n == b->n && !memcmp(a->at, b->at, a->n * sizeof *a->at);
+}
+
+static bool is_tier(const struct c4_fabric *f, uint32_t s, enum c4_tier tier)
+{
+	return s < f->n_switches && f->switches[s].tier == tier;
+}
+
+/* Its switches are of the right kind and links join them. */
+static bool way_fits(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r)
+{
+	struct c4_hop hops[C4_HOPS_MAX];
+	int n;
+
+	if (!is_tier(f, r->up, C4_SPINE))
+		return false;
+	if (r->state == C4_ROUTE_CORE &&
+	    (!is_tier(f, r->core, C4_CORE) || !is_tier(f, r->down, C4_SPINE)))
+		return false;
+	n = c4_route_hops(f, c, r, hops);
+	while (n > 0 && hops[n - 1].link != C4_NONE)
+		n--;
+	return !n;
+}
+
+bool c4_route_fits(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r)
+{
+	switch (r->state) {
+	case C4_ROUTE_LOCAL: return f->nics[c->src].leaf == f->nics[c->dst].leaf;
+	case C4_ROUTE_SPINE:
+	case C4_ROUTE_CORE: return way_fits(f, c, r);
+	default: return r->state <= C4_ROUTE_TWO_PLANES;
+	}
+}
+
+/* ---- deltas ---------------------------------------------------------------------------------- */
+
+struct c4_delta *c4_delta_new(uint64_t version, uint64_t follows, struct c4_held_fabric *was,
+			      struct c4_held_fabric *is)
+{
+	struct c4_delta *d = calloc(1, sizeof *d);
+
+	if (!d)
+		return NULL;
+	d->holders = 1;
+	d->version = version;
+	d->follows = follows;
+	d->was = c4_held_fabric_hold(was);
+	d->is = c4_held_fabric_hold(is);
+	c4_arena_init(&d->text, TEXT_MAX);
+	return d;
+}
+
+struct c4_delta *c4_delta_hold(struct c4_delta *d)
+{
+	__atomic_fetch_add(&d->holders, 1, __ATOMIC_RELAXED);
+	return d;
+}
+
+void c4_delta_drop(struct c4_delta *d)
+{
+	if (!d || __atomic_sub_fetch(&d->holders, 1, __ATOMIC_ACQ_REL))
+		return;
+	c4_held_fabric_drop(d->was);
+	c4_held_fabric_drop(d->is);
+	c4_arena_release(&d->text);
+	free(d->moves);
+	free(d->gone);
+	free(d);
+}
+
+static const char *copy_text(struct c4_delta *d, const char *text)
+{
+	size_t n = strlen(text) + 1;
+	char *copy = c4_arena_alloc(&d->text, n);
+
+	return copy ? memcpy(copy, text, n) : NULL;
+}
+
+void c4_delta_move(struct c4_delta *d, const struct c4_shift *m)
+{
+	struct c4_shift *grown = c4_vec_reserve(d->moves, &d->cap_moves, d->n_moves + 1,
+						C4_DELTA_MAX, sizeof *grown);
+	const char *id = grown ? copy_text(d, m->id) : NULL;
+
+	d->by_reason[m->why]++;
+	if (grown)
+		d->moves = grown;
+	if (!id) {
+		d->moves_untold++;
+		return;
+	}
+	d->moves[d->n_moves] = *m;
+	d->moves[d->n_moves++].id = id;
+}
+
+void c4_delta_gone(struct c4_delta *d, const struct c4_gone *g)
+{
+	struct c4_gone *grown =
+		c4_vec_reserve(d->gone, &d->cap_gone, d->n_gone + 1, C4_DELTA_MAX, sizeof *grown);
+	const char *id = grown ? copy_text(d, g->id) : NULL;
+
+	if (grown)
+		d->gone = grown;
+	if (!id) {
+		d->partial = true;
+		return;
+	}
+	d->gone[d->n_gone] = *g;
+	d->gone[d->n_gone++].id = id;
+}
+
+/* ---- editions -------------------------------------------------------------------------------- */
+
+/* Counting sort of the connections by source host. */
+static bool index_hosts(struct c4_edition *e)
+{
+	const struct c4_fabric *f = &e->fabric->fabric;
+	const struct c4_demand *d = &e->demand->demand;
+
+	e->host_at = calloc((size_t)f->n_hosts + 2, sizeof *e->host_at);
+	e->by_host = calloc((size_t)d->n_conns + 1, sizeof *e->by_host);
+	if (!e->host_at || !e->by_host)
+		return false;
+	for (uint32_t i = 0; i < d->n_conns; i++)
+		e->host_at[f->nics[d->conns[i].src].host + 2]++;
+	for (uint32_t h = 2; h <= f->n_hosts + 1; h++)
+		e->host_at[h] += e->host_at[h - 1];
+	for (uint32_t i = 0; i < d->n_conns; i++)
+		e->by_host[e->host_at[f->nics[d->conns[i].src].host + 1]++] = i;
+	return true;
+}
+
+static bool copy_plan(struct c4_edition *e, const struct c4_plan *plan, const uint64_t *changed)
+{
+	e->plan = *plan;
+	e->plan.routes = malloc((plan->n_routes + 1) * sizeof *plan->routes);
+	e->changed = malloc((plan->n_routes + 1) * sizeof *changed);
+	if (!e->plan.routes || !e->changed)
+		return false;
+	if (plan->n_routes) {
+		memcpy(e->plan.routes, plan->routes, plan->n_routes * sizeof *plan->routes);
+		memcpy(e->changed, changed, plan->n_routes * sizeof *changed);
+	}
+	return true;
+}
+
+struct c4_edition *c4_edition_new(struct c4_held_fabric *fabric, struct c4_held_demand *demand,
+				  const struct c4_plan *plan, const uint64_t *changed,
+				  uint64_t rates, const struct c4_links *links,
+				  struct c4_delta *delta)
+{
+	struct c4_edition *e = calloc(1, sizeof *e);
+
+	if (!e) {
+		c4_delta_drop(delta);
+		return NULL;
+	}
+	e->holders = 1;
+	e->version = delta->version;
+	e->delta = delta;
+	e->rates = rates;
+	e->fabric = c4_held_fabric_hold(fabric);
+	e->demand = c4_held_demand_hold(demand);
+	if (c4_links_copy(&e->links, links) || (demand && !index_hosts(e)) ||
+	    !copy_plan(e, plan, changed)) {
+		c4_edition_drop(e);
+		return NULL;
+	}
+	return e;
+}
+
+struct c4_edition *c4_edition_hold(struct c4_edition *e)
+{
+	__atomic_fetch_add(&e->holders, 1, __ATOMIC_RELAXED);
+	return e;
+}
+
+void c4_edition_drop(struct c4_edition *e)
+{
+	if (!e || __atomic_sub_fetch(&e->holders, 1, __ATOMIC_ACQ_REL))
+		return;
+	free(e->plan.routes);
+	free(e->changed);
+	free(e->host_at);
+	free(e->by_host);
+	c4_links_release(&e->links);
+	c4_delta_drop(e->delta);
+	c4_held_fabric_drop(e->fabric);
+	c4_held_demand_drop(e->demand);
+	free(e);
+}
