@@ -336,12 +336,17 @@ static bool pods_joined(const struct c4_net *n, uint32_t from, uint32_t to, uint
 	return false;
 }
 
+bool c4_net_joined_by(const struct c4_net *n, uint32_t from, uint32_t to, uint32_t colour)
+{
+	return c4_bundle_rate(n, c4_net_up(n, from, colour)) > 0 &&
+	       c4_bundle_rate(n, c4_net_up(n, to, colour)) > 0 &&
+	       (n->pod[from] == n->pod[to] || pods_joined(n, n->pod[from], n->pod[to], colour));
+}
+
 bool c4_net_joined(const struct c4_net *n, uint32_t from, uint32_t to)
 {
 	for (uint32_t c = 0; c < n->colours; c++)
-		if (c4_bundle_rate(n, c4_net_up(n, from, c)) > 0 &&
-		    c4_bundle_rate(n, c4_net_up(n, to, c)) > 0 &&
-		    (n->pod[from] == n->pod[to] || pods_joined(n, n->pod[from], n->pod[to], c)))
+		if (c4_net_joined_by(n, from, to, c))
 			return true;
 	return false;
 }

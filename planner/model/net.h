@@ -70,6 +70,9 @@ uint32_t c4_bundle_fits(const struct c4_net *n, const struct c4_bundle *b, doubl
 /* Links of the bundle that are alive. */
 uint32_t c4_bundle_alive(const struct c4_net *n, const struct c4_bundle *b);
 
+/* Some live path of this colour joins two leaves. */
+bool c4_net_joined_by(const struct c4_net *n, uint32_t from, uint32_t to, uint32_t colour);
+
 /* Some live path joins two leaves of the net. */
 bool c4_net_joined(const struct c4_net *n, uint32_t from, uint32_t to);
 

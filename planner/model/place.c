@@ -475,18 +475,6 @@ int c4_place_insert(struct c4_place *p, struct c4_placed at, uint32_t budget)
 	return rc && p->net->cores ? insert_elsewhere(p, at, budget) : rc;
 }
 
-/* Some core joins the spines of this colour for a QP that leaves its pod. */
-static bool reaches(const struct c4_place *p, const struct c4_kempe_edge *e, uint32_t colour)
-{
-	const struct c4_net *n = p->net;
-
-	for (uint32_t c = 0; c < n->cores; c++)
-		if (c4_bundle_rate(n, c4_net_over(n, n->pod[e->end[0]], colour, c)) > 0 &&
-		    c4_bundle_rate(n, c4_net_over(n, n->pod[e->end[1]], colour, c)) > 0)
-			return true;
-	return !crosses(p, e);
-}
-
 static double util_with(const struct c4_place *p, uint32_t layer, uint32_t e, uint32_t colour)
 {
 	const struct c4_kempe *k = &p->layers[layer].top;
@@ -506,13 +494,14 @@ static double util_with(const struct c4_place *p, uint32_t layer, uint32_t e, ui
 int c4_place_force(struct c4_place *p, struct c4_placed at)
 {
 	struct c4_place_layer *l = &p->layers[at.layer];
+	const uint16_t *end = l->top.edges[at.edge].end;
 	uint32_t best = C4_NONE;
 	double least = INFINITY;
 
 	for (uint32_t c = 0; c < l->top.colours; c++) {
 		double util = util_with(p, at.layer, at.edge, c);
 
-		if (util < least && reaches(p, &l->top.edges[at.edge], c)) {
+		if (util < least && c4_net_joined_by(p->net, end[0], end[1], c)) {
 			least = util;
 			best = c;
 		}

@@ -14,7 +14,7 @@
  * then takes the backup wherever it fits. QPs of one link have their backups on different spines.
  *
  * A link that returns is not trusted at once: it is used again after `hold_ns`, doubled for each
- * time it failed within the last hour-long memory (flap damping), at most 64 times the hold.
+ * time it failed within the last hour (flap damping), at most 64 times the hold.
  *
  * The fabric is the caller's and is changed here only: now_gbps of links, epochs of the switches
  * whose groups changed. Time is passed in. Pure, one thread; 56 bytes per QP in two tiers.
@@ -80,9 +80,9 @@ int64_t c4_replan_adopt(struct c4_replan *r, uint32_t src, uint32_t dst, double 
 			uint32_t qps, const struct c4_route *routes);
 void c4_replan_remove(struct c4_replan *r, uint32_t conn);
 
-/* Routes of a connection's QPs, `qps` of them; valid until the next call that changes something.
- * The caller may set their sport (kept until the route moves, when it becomes 0). */
-struct c4_route *c4_replan_routes(struct c4_replan *r, uint32_t conn);
+/* Route of a QP (0 … qps-1); valid until the next call that changes something. The caller may set
+ * its sport, which stays until the route moves and then is 0. */
+struct c4_route *c4_replan_route(struct c4_replan *r, uint32_t conn, uint32_t qp);
 
 /* The way of a QP if its spine or the links to it fail; state NO_PATH when there is no other. */
 struct c4_route c4_replan_backup(const struct c4_replan *r, uint32_t conn, uint32_t qp);

@@ -30,8 +30,8 @@ static uint8_t choose(const struct c4_fabric *f, uint32_t lower, uint32_t upper,
 	return (uint8_t)best;
 }
 
-static void spread_route(const struct c4_fabric *f, const struct c4_conn *c, struct c4_route *r,
-			 double *load)
+void c4_spread_route(const struct c4_fabric *f, const struct c4_conn *c, struct c4_route *r,
+		     double *load)
 {
 	double weight = (double)c->weight * (double)r->share;
 	uint8_t core_up, core_down;
@@ -45,6 +45,18 @@ static void spread_route(const struct c4_fabric *f, const struct c4_conn *c, str
 	core_up = choose(f, r->up, r->core, true, weight, 16, load);
 	core_down = choose(f, r->down, r->core, false, weight, 16, load);
 	r->parallel_core = (uint8_t)(core_up | core_down << 4);
+}
+
+void c4_spread_drop(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
+		    double *load)
+{
+	struct c4_hop hops[C4_HOPS_MAX];
+	int n = c4_route_hops(f, c, r, hops);
+
+	for (int i = 0; i < n; i++)
+		if (hops[i].link != C4_NONE)
+			load[2 * (uint64_t)hops[i].link + !hops[i].up] -=
+				(double)c->weight * (double)r->share;
 }
 
 static bool any_parallel(const struct c4_fabric *f)
@@ -68,5 +80,5 @@ void c4_spread(const struct c4_fabric *f, const struct c4_demand *d, struct c4_p
 	memset(load, 0, 2 * (size_t)f->n_links * sizeof *load);
 	for (uint32_t i = 0; i < d->n_conns; i++)
 		for (uint32_t q = 0; q < d->conns[i].qps; q++)
-			spread_route(f, &d->conns[i], &p->routes[d->conns[i].first + q], load);
+			c4_spread_route(f, &d->conns[i], &p->routes[d->conns[i].first + q], load);
 }

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The half of replan.h that is about links: failure, weakness, return, and relief. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "common/ds/vec.h"
+#include "planner/model/replan_live.h"
+
+#define FLAPS_KEPT     4096u
+#define HOLDS_MAX      (1u << 16)
+#define FLAP_MEMORY_NS (3600ull * 1000000000)
+#define FLAP_DOUBLES   6u
+
+/* Where a link is in its net. */
+struct where {
+	struct c4_live_net *n;
+	bool over;	 /* spine–core, else leaf–spine */
+	uint32_t vertex; /* leaf, or pod * colours + colour */
+	uint32_t colour; /* of the vertex's links: spine's position, or core's */
+};
+
+static uint32_t position(const uint32_t *list, uint32_t n, uint32_t wanted)
+{
+	uint32_t i = 0;
+
+	while (i < n && list[i] != wanted)
+		i++;
+	return i;
+}
+
+/* False for a link that no route takes: a spine that goes nowhere, cores of a single pod. */
+static bool find_link(struct c4_replan *r, uint32_t link, struct where *ret)
+{
+	const struct c4_link *l = &r->f->links[link];
+	struct c4_live_net *n = &r->nets[r->f->switches[l->a].net];
+	const struct c4_net *net = &n->net;
+	uint32_t pod = r->f->switches[l->a].pod;
+
+	*ret = (struct where){.n = n, .over = r->f->switches[l->a].tier == C4_SPINE};
+	if (!ret->over) {
+		ret->vertex = r->local[l->a];
+		ret->colour = position(net->spine + pod * net->colours, net->colours, l->b);
+		return ret->colour < net->colours;
+	}
+	ret->vertex = position(net->spine, net->n_pods * net->colours, l->a);
+	if (!net->cores || ret->vertex == net->n_pods * net->colours)
+		return false;
+	ret->colour =
+		position(net->core + (ret->vertex % net->colours) * net->cores, net->cores, l->b);
+	return ret->colour < net->cores;
+}
+
+static const struct c4_kempe *colouring(const struct where *w, uint32_t layer)
+{
+	const struct c4_place_layer *l = &w->n->place.layers[layer];
+
+	return w->over ? &l->over : &l->top;
+}
+
+static const struct c4_bundle *bundle(const struct where *w)
+{
+	const struct c4_net *net = &w->n->net;
+
+	return w->over ? &net->over[(uint64_t)w->vertex * net->cores + w->colour]
+		       : c4_net_up(net, w->vertex, w->colour);
+}
+
+static void recap(const struct where *w)
+{
+	uint32_t colours = w->n->net.colours;
+
+	if (w->over)
+		c4_place_recap_over(&w->n->place, w->vertex / colours, w->vertex % colours,
+				    w->colour);
+	else
+		c4_place_recap(&w->n->place, w->vertex, w->colour);
+}
+
+/* ---- what must leave ------------------------------------------------------------------------- */
+
+static bool add_work(struct c4_replan *r, uint32_t qp)
+{
+	uint32_t *grown =
+		c4_vec_reserve(r->work, &r->cap_work, r->n_work + 1, UINT32_MAX, sizeof *grown);
+
+	if (!grown)
+		return false;
+	r->work = grown;
+	grown[r->n_work++] = qp;
+	return true;
+}
+
+/* The first `most` QPs of one direction of the bundle, in one layer. */
+static int collect_some(struct c4_replan *r, const struct where *w, uint32_t layer, int side,
+			uint32_t most)
+{
+	const struct c4_kempe *k = colouring(w, layer);
+	uint64_t at = (uint64_t)w->vertex * k->colours + w->colour;
+	uint32_t e = k->head[side][at];
+
+	for (uint32_t i = 0; i < most && i < k->load[side][at]; i++) {
+		if (!add_work(r, w->n->place.layers[layer].route[e]))
+			return -ENOMEM;
+		e = k->edges[e].next[side];
+	}
+	return 0;
+}
+
+static uint32_t excess(const struct c4_kempe *k, int side, uint64_t at)
+{
+	return k->load[side][at] > k->cap[side][at] ? k->load[side][at] - k->cap[side][at] : 0;
+}
+
+/* Everything on a dead bundle; on a weak one what is too much. Small QPs first: they fit elsewhere
+ * more easily. */
+static int collect(struct c4_replan *r, const struct where *w, bool dead)
+{
+	int rc = 0;
+
+	r->n_work = 0;
+	for (uint32_t l = 0; l < w->n->place.n_layers && !rc; l++)
+		for (int side = 0; side < 2 && !rc; side++) {
+			const struct c4_kempe *k = colouring(w, l);
+			uint64_t at = (uint64_t)w->vertex * k->colours + w->colour;
+
+			rc = collect_some(r, w, l, side, dead ? UINT32_MAX : excess(k, side, at));
+		}
+	return rc;
+}
+
+/* All are lifted before the first is placed: their room is for all of them. */
+static void move_work(struct c4_replan *r, struct c4_live_net *n, struct c4_live_event *e)
+{
+	for (uint32_t i = 0; i < r->n_work; i++)
+		c4_live_lift(r, n, r->work[i]);
+	for (uint32_t i = 0; i < r->n_work; i++)
+		c4_live_place(r, n, r->work[i], true, e);
+}
+
+/* ---- a link changes -------------------------------------------------------------------------- */
+
+static void next_epoch(struct c4_replan *r, uint32_t link)
+{
+	r->f->switches[r->f->links[link].a].epoch++;
+	r->f->switches[r->f->links[link].b].epoch++;
+}
+
+/* What counting says that the ends of a worse link need now. */
+static void raise_for(const struct where *w)
+{
+	const struct c4_net *net = &w->n->net;
+
+	if (!w->over) {
+		c4_live_raise(w->n, w->vertex);
+		return;
+	}
+	for (uint32_t leaf = 0; leaf < net->n_leaves; leaf++)
+		if (net->pod[leaf] == w->vertex / net->colours)
+			c4_live_raise(w->n, leaf);
+}
+
+/* QPs on one dead link of several parallel ones take the others; same way, other link. */
+static int reselect(struct c4_replan *r, const struct where *w)
+{
+	int rc = collect(r, w, true);
+
+	for (uint32_t i = 0; i < r->n_work && !rc; i++)
+		c4_live_reselect(r, r->work[i]);
+	return rc;
+}
+
+static int worsen(struct c4_replan *r, uint32_t link, float gbps)
+{
+	struct c4_live_event e = {
+		.own = gbps > 0 ? C4_MOVE_LINK_WEAK : C4_MOVE_LINK_DOWN,
+		.others = C4_MOVE_MAKE_ROOM,
+		.cause = link,
+		.budget = r->o.move_budget,
+	};
+	struct where w;
+	bool dead;
+	int rc;
+
+	r->f->links[link].now_gbps = gbps;
+	if (gbps <= 0)
+		next_epoch(r, link);
+	if (!find_link(r, link, &w))
+		return 0;
+	recap(&w);
+	raise_for(&w);
+	dead = c4_bundle_rate(&w.n->net, bundle(&w)) <= 0;
+	rc = collect(r, &w, dead);
+	if (rc)
+		return rc;
+	move_work(r, w.n, &e);
+	return bundle(&w)->n > 1 && !dead ? reselect(r, &w) : 0;
+}
+
+/* QPs that had no path may have one now. */
+static void retry_unplaced(struct c4_replan *r, struct c4_live_net *n, uint32_t link)
+{
+	struct c4_live_event e = {
+		.own = C4_MOVE_LINK_DOWN,
+		.others = C4_MOVE_MAKE_ROOM,
+		.cause = link,
+		.budget = r->o.move_budget,
+		.arriving = true,
+	};
+
+	for (uint32_t q = 0; q < r->n_qps && r->stats.unplaced; q++)
+		if (r->qps[q].edge != C4_NONE && r->qps[q].route.state == C4_ROUTE_NO_PATH &&
+		    c4_live_net_of(r, &r->conns[r->qps[q].conn]) == n)
+			c4_live_place(r, n, q, false, &e);
+}
+
+static void improve(struct c4_replan *r, uint32_t link, float gbps)
+{
+	bool returns = r->f->links[link].now_gbps <= 0;
+	struct where w;
+
+	r->f->links[link].now_gbps = gbps;
+	if (returns)
+		next_epoch(r, link);
+	if (!find_link(r, link, &w))
+		return;
+	recap(&w);
+	if (returns)
+		retry_unplaced(r, w.n, link);
+}
+
+/* ---- patience -------------------------------------------------------------------------------- */
+
+static void drop_hold(struct c4_replan *r, uint32_t link)
+{
+	for (uint32_t i = 0; i < r->n_holds; i++)
+		if (r->holds[i].link == link) {
+			r->holds[i] = r->holds[--r->n_holds];
+			return;
+		}
+}
+
+static struct c4_live_flap *flap_of(struct c4_replan *r, uint32_t link)
+{
+	for (uint32_t i = 0; i < r->n_flaps; i++)
+		if (r->flaps[i].link == link)
+			return &r->flaps[i];
+	return NULL;
+}
+
+/* The longest quiet one makes room for a new one. */
+static struct c4_live_flap *new_flap(struct c4_replan *r, uint32_t link)
+{
+	struct c4_live_flap *grown =
+		c4_vec_reserve(r->flaps, &r->cap_flaps, r->n_flaps + 1, FLAPS_KEPT, sizeof *grown);
+	uint32_t at = 0;
+
+	if (grown) {
+		r->flaps = grown;
+		at = r->n_flaps++;
+	}
+	for (uint32_t i = 1; !grown && i < r->n_flaps; i++)
+		if (r->flaps[i].last_ns < r->flaps[at].last_ns)
+			at = i;
+	if (!r->n_flaps)
+		return NULL;
+	r->flaps[at] = (struct c4_live_flap){.link = link};
+	return &r->flaps[at];
+}
+
+static void count_flap(struct c4_replan *r, uint32_t link, uint64_t now_ns)
+{
+	struct c4_live_flap *flap = flap_of(r, link);
+
+	if (!flap)
+		flap = new_flap(r, link);
+	if (!flap)
+		return;
+	if (now_ns - flap->last_ns > FLAP_MEMORY_NS)
+		flap->times = 0;
+	flap->times++;
+	flap->last_ns = now_ns;
+}
+
+static uint64_t hold_of(struct c4_replan *r, uint32_t link)
+{
+	const struct c4_live_flap *flap = flap_of(r, link);
+	uint32_t doubles = flap && flap->times ? flap->times - 1 : 0;
+
+	return r->o.hold_ns << (doubles < FLAP_DOUBLES ? doubles : FLAP_DOUBLES);
+}
+
+static int hold(struct c4_replan *r, uint32_t link, float gbps, uint64_t now_ns)
+{
+	struct c4_live_hold *grown;
+
+	for (uint32_t i = 0; i < r->n_holds; i++)
+		if (r->holds[i].link == link) {
+			r->holds[i].gbps = gbps;
+			return 0;
+		}
+	grown = c4_vec_reserve(r->holds, &r->cap_holds, r->n_holds + 1, HOLDS_MAX, sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	r->holds = grown;
+	grown[r->n_holds++] = (struct c4_live_hold){link, gbps, now_ns + hold_of(r, link)};
+	return 0;
+}
+
+int c4_replan_link(struct c4_replan *r, uint32_t link, double now_gbps, uint64_t now_ns)
+{
+	float gbps = (float)now_gbps;
+
+	if (link >= r->f->n_links || !(now_gbps >= 0) || gbps > r->f->links[link].gbps)
+		return -EINVAL;
+	if (gbps > r->f->links[link].now_gbps)
+		return hold(r, link, gbps, now_ns);
+	drop_hold(r, link);
+	if (gbps == r->f->links[link].now_gbps)
+		return 0;
+	count_flap(r, link, now_ns);
+	return worsen(r, link, gbps);
+}
+
+/* ---- relief ---------------------------------------------------------------------------------- */
+
+static double busiest(const struct c4_live_net *n, bool over)
+{
+	const struct c4_net *net = &n->net;
+	uint64_t all = over ? (uint64_t)net->n_pods * net->colours * net->cores
+			    : (uint64_t)net->n_leaves * net->colours;
+	double most = 0;
+
+	for (uint64_t at = 0; at < all; at++) {
+		double rate = c4_bundle_rate(net, over ? &net->over[at] : &net->up[at]);
+		double load[2] = {0, 0};
+
+		for (uint32_t l = 0; l < n->place.n_layers; l++) {
+			const struct c4_place_layer *layer = &n->place.layers[l];
+			const struct c4_kempe *k = over ? &layer->over : &layer->top;
+
+			load[0] += layer->unit * k->load[0][at];
+			load[1] += layer->unit * k->load[1][at];
+		}
+		if (rate > 0)
+			most = fmax(most, fmax(load[0], load[1]) / rate);
+	}
+	return most;
+}
+
+/* One QP off a bundle that has too many, onto any way that is not too much for its links. */
+static bool relieve_one(struct c4_replan *r, const struct where *w, uint32_t layer, int side,
+			struct c4_live_event *e)
+{
+	const struct c4_kempe *k = colouring(w, layer);
+	uint32_t edge = k->head[side][(uint64_t)w->vertex * k->colours + w->colour];
+	struct c4_placed at = {layer, edge};
+	struct c4_place *p = &w->n->place;
+	uint32_t qp = p->layers[layer].route[edge];
+	uint32_t colour = p->layers[layer].top.edges[edge].colour;
+	uint32_t core = p->net->cores ? p->layers[layer].over.edges[edge].colour : 0;
+
+	c4_live_lift(r, w->n, qp);
+	if (c4_place_insert(p, at, e->budget)) {
+		c4_place_keep(p, at, colour, core);
+		p->n_touched = 0;
+		c4_live_update(r, w->n, qp, e->own, e->cause, true);
+		return false;
+	}
+	c4_live_tell(r, w->n, qp, e);
+	return true;
+}
+
+static void relieve(struct c4_replan *r, const struct where *w, struct c4_live_event *e)
+{
+	for (uint32_t l = 0; l < w->n->place.n_layers; l++)
+		for (int side = 0; side < 2; side++) {
+			const struct c4_kempe *k = colouring(w, l);
+			uint64_t at = (uint64_t)w->vertex * k->colours + w->colour;
+
+			while (excess(k, side, at) && e->budget && relieve_one(r, w, l, side, e))
+				e->budget--;
+			r->stats.forced += excess(k, side, at);
+		}
+}
+
+static void relieve_net(struct c4_replan *r, struct c4_live_net *n, struct c4_live_event *e)
+{
+	const struct c4_net *net = &n->net;
+
+	for (uint32_t v = 0; v < net->n_leaves; v++)
+		for (uint32_t c = 0; c < net->colours; c++)
+			relieve(r, &(struct where){n, false, v, c}, e);
+	for (uint32_t v = 0; v < net->n_pods * net->colours; v++)
+		for (uint32_t c = 0; c < net->cores; c++)
+			relieve(r, &(struct where){n, true, v, c}, e);
+}
+
+/* Only where a link is above its rate and the best plan would be better by the hysteresis. */
+static void rebalance(struct c4_replan *r, struct c4_live_net *n, struct c4_live_event *e)
+{
+	double need = c4_live_need(r, n);
+	double now = fmax(busiest(n, false), busiest(n, true));
+
+	if (now <= r->o.full || now <= need * (1 + r->o.gain))
+		return;
+	c4_place_set_util(&n->place, need);
+	relieve_net(r, n, e);
+}
+
+static void release_holds(struct c4_replan *r, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < r->n_holds;) {
+		struct c4_live_hold h = r->holds[i];
+
+		if (h.due_ns > now_ns) {
+			i++;
+			continue;
+		}
+		r->holds[i] = r->holds[--r->n_holds];
+		improve(r, h.link, h.gbps);
+	}
+}
+
+uint32_t c4_replan_tick(struct c4_replan *r, uint64_t now_ns)
+{
+	struct c4_live_event e = {
+		.own = C4_MOVE_REBALANCE,
+		.others = C4_MOVE_REBALANCE,
+		.cause = C4_NONE,
+		.budget = r->o.move_budget,
+	};
+	uint32_t moves = r->n_moves;
+
+	release_holds(r, now_ns);
+	r->stats.forced = 0;
+	for (uint32_t i = 0; i < r->f->n_nets; i++)
+		rebalance(r, &r->nets[i], &e);
+	return r->n_moves - moves;
+}
+
+void c4_replan_measure(const struct c4_replan *r, double *ret_load, double *ret_util)
+{
+	float rate = 0;
+
+	*ret_load = *ret_util = 0;
+	for (uint32_t i = 0; i < r->f->n_links; i++)
+		rate = fmaxf(rate, r->f->links[i].gbps);
+	for (uint32_t i = 0; i < r->f->n_links; i++) {
+		double most = fmax(r->load[2 * (uint64_t)i], r->load[2 * (uint64_t)i + 1]);
+
+		*ret_load = fmax(*ret_load, most);
+		if (most > 1e-6)
+			*ret_util = fmax(*ret_util,
+					 most * (double)rate / (double)r->f->links[i].now_gbps);
+	}
+}
