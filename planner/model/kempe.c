@@ -139,7 +139,8 @@ static bool change(struct c4_kempe *k, uint32_t e, uint16_t colour)
 	if (!log)
 		return false;
 	k->log = log;
-	log[k->n_log++] = (struct c4_kempe_change){e, k->edges[e].colour, colour};
+	log[k->n_log++] = (struct c4_kempe_change){
+		e, k->edges[e].colour, colour, {k->edges[e].end[0], k->edges[e].end[1]}};
 	recolour(k, e, colour);
 	return true;
 }

@@ -32,6 +32,7 @@ struct c4_kempe_edge {
 struct c4_kempe_change {
 	uint32_t edge;
 	uint16_t from, to; /* C4_UNCOLOURED: was or is without */
+	uint16_t end[2];   /* its vertices then: it may have been rejoined since */
 };
 
 struct c4_kempe {

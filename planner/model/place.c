@@ -248,8 +248,7 @@ static void recap_others(struct c4_place *p, uint32_t layer, const struct c4_kem
 		if (l == layer)
 			continue;
 		for (int i = 0; i < 4; i++) {
-			uint64_t at = (uint64_t)k->edges[c->edge].end[i & 1] * k->colours +
-				      colours[i >> 1];
+			uint64_t at = (uint64_t)c->end[i & 1] * k->colours + colours[i >> 1];
 
 			if (colours[i >> 1] == C4_UNCOLOURED)
 				continue;
