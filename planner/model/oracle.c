@@ -63,6 +63,17 @@ uint16_t c4_oracle_start(uint32_t src, uint32_t dst)
 	return (uint16_t)(C4_PORT_FIRST + (c4_hash_u64(src, dst) & (C4_PORTS - 1)));
 }
 
+/* Odd factors and right shifts are bijections of 14 bits. */
+uint16_t c4_oracle_nth_port(uint32_t src, uint32_t dst, uint32_t i)
+{
+	uint32_t x = (i + c4_oracle_start(src, dst)) & (C4_PORTS - 1);
+
+	x = x * 0x2A5D & (C4_PORTS - 1);
+	x ^= x >> 7;
+	x = x * 0x19D5 & (C4_PORTS - 1);
+	return (uint16_t)(C4_PORT_FIRST | (x ^ x >> 6));
+}
+
 /* ---- one pair ---------------------------------------------------------------------------- */
 
 /* Ports from earlier that still lead where they should. */

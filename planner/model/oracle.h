@@ -111,8 +111,9 @@ int c4_oracle_learn(struct c4_oracle *o, uint32_t src, uint32_t dst, uint16_t sp
 		    const struct c4_path *seen);
 
 /*
- * What to probe next, so that the wants without a port get one: at most cap ports, fewer when fewer
- * are useful, 0 when every want has its answer. Probe, learn, ask again.
+ * What to probe next, so that the wants that c4_oracle_want() left unknown get a port: at most cap
+ * ports, fewer when fewer are useful, 0 when there is nothing left to learn. Probe, learn, ask
+ * c4_oracle_want() again.
  */
 uint32_t c4_oracle_probe(struct c4_oracle *o, uint32_t src, uint32_t dst,
 			 const struct c4_want *wants, uint32_t n, uint16_t *ports, uint32_t cap);
@@ -141,5 +142,8 @@ static inline void c4_oracle_take(struct c4_oracle *o, struct c4_want *w, uint16
 
 /* Where the search for a pair's ports begins, so that pairs do not all use the same ones. */
 uint16_t c4_oracle_start(uint32_t src, uint32_t dst);
+
+/* The i-th port of a pair (i < C4_PORTS: each port once), in an order that no hash knows. */
+uint16_t c4_oracle_nth_port(uint32_t src, uint32_t dst, uint32_t i);
 
 #endif
