@@ -338,8 +338,8 @@ static void undo_both(struct c4_place *p, struct c4_place_layer *l)
 }
 
 /*
- * Those of the changed QPs that leave their pod use other spines now and need cores again. The new
- * one must find a core within the limit unless forced; those it moved get the least bad one.
+ * Those of the changed QPs that leave their pod use other spines now and need cores again: within
+ * the limit unless forced.
  */
 static int settle_cores(struct c4_place *p, struct c4_placed at, uint32_t budget, bool force)
 {
@@ -353,7 +353,7 @@ static int settle_cores(struct c4_place *p, struct c4_placed at, uint32_t budget
 
 		if (crosses(p, &l->top.edges[e]) && l->top.edges[e].colour != C4_UNCOLOURED &&
 		    l->over.edges[e].colour == C4_UNCOLOURED)
-			rc = join_core(p, at.layer, e, budget, force || e != at.edge);
+			rc = join_core(p, at.layer, e, budget, force);
 	}
 	if (rc)
 		undo_both(p, l);
