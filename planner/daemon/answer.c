@@ -85,6 +85,17 @@ static void put_parallel(struct c4_buf *out, const struct c4_route *r)
 			      r->parallel_down);
 }
 
+/* Where it goes when its spine fails, as far as known. */
+static void put_backup(const struct answer *a, const struct c4_conn *c, uint32_t qp,
+		       struct c4_buf *out)
+{
+	const struct c4_held_fabric *f = a->edition->fabric;
+	struct c4_way way = c4_way_of(&f->fabric, c, &a->edition->backups[c->first + qp]);
+
+	if (way.n > 1)
+		put_way(out, "backup", f, &way);
+}
+
 static void put_route(struct answer *a, const struct c4_conn *c, uint32_t qp, struct c4_buf *out)
 {
 	const struct c4_held_fabric *f = a->edition->fabric;
@@ -98,6 +109,7 @@ static void put_route(struct answer *a, const struct c4_conn *c, uint32_t qp, st
 	c4_buf_printf(out, ",\"plane\":%u", src->plane);
 	put_way(out, "path", f, &way);
 	put_parallel(out, r);
+	put_backup(a, c, qp, out);
 	c4_buf_printf(out, ",\"src\":\"%s/%s\",\"dst\":\"%s/%s\"", f->fabric.hosts[src->host].name,
 		      src->name, f->fabric.hosts[dst->host].name, dst->name);
 	put_real(out, "load", (double)c->weight * (double)r->share);

@@ -66,6 +66,8 @@ static void match(struct c4_carry *y, const struct c4_demand *was, const struct 
 			continue;
 		y->old[i] = old;
 		y->next[old] = i;
+		y->same[i] = was->conns[old].qps == is->conns[i].qps &&
+			     was->conns[old].weight == is->conns[i].weight;
 	}
 }
 
@@ -89,9 +91,19 @@ static bool rename_switches(struct c4_route *r, const uint32_t *switches)
 	return true;
 }
 
+/* One route in terms of the new fabric; NONE if it cannot be said. */
+static struct c4_route carry_route(const struct c4_carry_side *is, const struct c4_conn *c,
+				   struct c4_route r, float share, const uint32_t *switches)
+{
+	if (switches && (!rename_switches(&r, switches) || !c4_route_fits(is->fabric, c, &r)))
+		r = (struct c4_route){.state = C4_ROUTE_NONE};
+	r.share = share;
+	return r;
+}
+
 static void carry_routes(struct c4_carry *y, const struct c4_carry_side *was,
-			 const struct c4_plan *plan, const struct c4_carry_side *is,
-			 const uint32_t *switches)
+			 const struct c4_plan *plan, const struct c4_route *backups,
+			 const struct c4_carry_side *is, const uint32_t *switches)
 {
 	for (uint32_t i = 0; i < is->demand->n_conns; i++) {
 		const struct c4_conn *c = &is->demand->conns[i], *old;
@@ -100,19 +112,19 @@ static void carry_routes(struct c4_carry *y, const struct c4_carry_side *was,
 			continue;
 		old = &was->demand->conns[y->old[i]];
 		for (uint32_t q = 0; q < c->qps && q < old->qps; q++) {
-			struct c4_route r = plan->routes[old->first + q];
+			uint32_t from = old->first + q, to = c->first + q;
+			float share = y->plan.routes[to].share;
 
-			r.share = y->plan.routes[c->first + q].share;
-			if (switches &&
-			    (!rename_switches(&r, switches) || !c4_route_fits(is->fabric, c, &r)))
-				continue;
-			y->plan.routes[c->first + q] = r;
+			y->plan.routes[to] =
+				carry_route(is, c, plan->routes[from], share, switches);
+			if (backups)
+				y->backups[to] = carry_route(is, c, backups[from], share, switches);
 		}
 	}
 }
 
 int c4_carry_init(struct c4_carry *y, const struct c4_carry_side *was, const struct c4_plan *plan,
-		  const struct c4_carry_side *is)
+		  const struct c4_route *backups, const struct c4_carry_side *is)
 {
 	uint32_t *switches = NULL, *nics = NULL;
 	bool other = was->fabric != is->fabric;
@@ -121,16 +133,18 @@ int c4_carry_init(struct c4_carry *y, const struct c4_carry_side *was, const str
 	*y = (struct c4_carry){
 		.old = malloc((is->demand->n_conns + 1) * sizeof *y->old),
 		.next = malloc((was->demand->n_conns + 1) * sizeof *y->next),
+		.same = calloc(is->demand->n_conns + 1, sizeof *y->same),
+		.backups = calloc(is->demand->n_qps + 1, sizeof *y->backups),
 	};
 	if (other) {
 		switches = map_switches(was->fabric, is->fabric);
 		nics = map_nics(was->fabric, is->fabric);
 	}
-	if (y->old && y->next && (!other || (switches && nics)))
+	if (y->old && y->next && y->same && y->backups && (!other || (switches && nics)))
 		rc = c4_plan_init(&y->plan, is->demand);
 	if (!rc) {
 		match(y, was->demand, is->demand, nics);
-		carry_routes(y, was, plan, is, switches);
+		carry_routes(y, was, plan, backups, is, switches);
 	} else {
 		c4_carry_release(y);
 	}
@@ -143,6 +157,8 @@ void c4_carry_release(struct c4_carry *y)
 {
 	free(y->old);
 	free(y->next);
+	free(y->same);
+	free(y->backups);
 	c4_plan_release(&y->plan);
 	*y = (struct c4_carry){0};
 }

@@ -17,14 +17,16 @@ struct c4_carry_side {
 };
 
 struct c4_carry {
-	uint32_t *old;	     /* per new connection: the old one, or C4_NONE */
-	uint32_t *next;	     /* per old connection: the new one, or C4_NONE */
-	struct c4_plan plan; /* old routes in the new order; NONE where there is none */
+	uint32_t *old;		  /* per new connection: the old one, or C4_NONE */
+	uint32_t *next;		  /* per old connection: the new one, or C4_NONE */
+	bool *same;		  /* per new connection: nothing of it is different */
+	struct c4_route *backups; /* likewise */
+	struct c4_plan plan;	  /* old routes in the new order; NONE where there is none */
 };
 
-/* 0 or -ENOMEM. */
+/* backups: per QP of `was`, or NULL. 0 or -ENOMEM. */
 int c4_carry_init(struct c4_carry *y, const struct c4_carry_side *was, const struct c4_plan *plan,
-		  const struct c4_carry_side *is);
+		  const struct c4_route *backups, const struct c4_carry_side *is);
 void c4_carry_release(struct c4_carry *y);
 
 /*

@@ -4,41 +4,9 @@
 struct diff {
 	const struct c4_planned *was, *is;
 	const struct c4_carry *y;
-	const struct c4_cause *cause;
+	const uint8_t *why;
 	struct c4_delta *out;
 };
-
-/* Does the route cross a link that is dead, or only slower than it should be? */
-static void look_at_links(const struct c4_fabric *f, const struct c4_conn *c,
-			  const struct c4_route *r, bool *dead, bool *slow)
-{
-	struct c4_hop hops[C4_HOPS_MAX];
-	int n = c4_route_hops(f, c, r, hops);
-
-	for (int i = 0; i < n; i++) {
-		const struct c4_link *l = &f->links[hops[i].link];
-
-		*dead |= l->now_gbps <= 0;
-		*slow |= l->now_gbps < l->gbps;
-	}
-}
-
-static enum c4_shift_reason why_moved(const struct diff *d, const struct c4_conn *c,
-				      const struct c4_route *old)
-{
-	bool dead = false, slow = false;
-
-	if (d->cause->fabric)
-		return C4_SHIFT_FABRIC;
-	look_at_links(d->is->side.fabric, c, old, &dead, &slow);
-	if (dead)
-		return C4_SHIFT_LINK_DOWN;
-	if (slow && d->cause->slowed)
-		return C4_SHIFT_LINK_WEAK;
-	if (d->cause->slowed)
-		return C4_SHIFT_MAKE_ROOM;
-	return d->cause->demand ? C4_SHIFT_ARRIVAL : C4_SHIFT_REBALANCE;
-}
 
 static bool same_way(const struct diff *d, const struct c4_conn *c, const struct c4_route *a,
 		     const struct c4_route *b)
@@ -48,6 +16,13 @@ static bool same_way(const struct diff *d, const struct c4_conn *c, const struct
 
 	return c4_way_equal(&x, &y) && a->parallel_up == b->parallel_up &&
 	       a->parallel_down == b->parallel_down && a->parallel_core == b->parallel_core;
+}
+
+static enum c4_shift_reason why_moved(const struct diff *d, uint32_t qp)
+{
+	if (d->was->side.fabric != d->is->side.fabric)
+		return C4_SHIFT_FABRIC;
+	return d->why[qp] < C4_SHIFT_MAX ? (enum c4_shift_reason)d->why[qp] : C4_SHIFT_REBALANCE;
 }
 
 static void tell_move(const struct diff *d, const struct c4_conn *c, const struct c4_conn *old,
@@ -60,18 +35,25 @@ static void tell_move(const struct diff *d, const struct c4_conn *c, const struc
 		.host = f->nics[c->src].host,
 		.from = c4_way_of(d->was->side.fabric, old, &d->was->plan->routes[old->first + q]),
 		.to = c4_way_of(f, c, &d->is->plan->routes[c->first + q]),
-		.why = (uint8_t)why_moved(d, c, &d->y->plan.routes[c->first + q]),
+		.why = (uint8_t)why_moved(d, c->first + q),
 	};
 
 	c4_delta_move(d->out, &m);
+}
+
+static bool same_backup(const struct diff *d, const struct c4_conn *c, uint32_t qp)
+{
+	const struct c4_route *before = &d->y->backups[qp];
+
+	return before->state == C4_ROUTE_NONE || same_way(d, c, before, &d->is->backups[qp]);
 }
 
 /* True if the QP's route is another than before. */
 static bool look_at_qp(const struct diff *d, const struct c4_conn *c, const struct c4_conn *old,
 		       uint32_t q)
 {
-	const struct c4_route *before = &d->y->plan.routes[c->first + q];
-	const struct c4_route *now = &d->is->plan->routes[c->first + q];
+	uint32_t qp = c->first + q;
+	const struct c4_route *before = &d->y->plan.routes[qp], *now = &d->is->plan->routes[qp];
 
 	if (!old || q >= old->qps)
 		return true; /* it arrived */
@@ -80,7 +62,7 @@ static bool look_at_qp(const struct diff *d, const struct c4_conn *c, const stru
 		return true;
 	}
 	return before->state != now->state || before->sport != now->sport ||
-	       before->share != now->share;
+	       before->share != now->share || !same_backup(d, c, qp);
 }
 
 static void tell_gone(const struct diff *d)
@@ -101,10 +83,10 @@ static void tell_gone(const struct diff *d)
 }
 
 uint64_t c4_diff(const struct c4_planned *was, const struct c4_carry *y,
-		 const struct c4_planned *is, const struct c4_cause *cause, const uint64_t *before,
-		 uint64_t *changed, struct c4_delta *out)
+		 const struct c4_planned *is, const uint8_t *why, uint64_t *changed,
+		 struct c4_delta *out)
 {
-	const struct diff d = {was, is, y, cause, out};
+	const struct diff d = {was, is, y, why, out};
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < is->side.demand->n_conns; i++) {
@@ -115,7 +97,8 @@ uint64_t c4_diff(const struct c4_planned *was, const struct c4_carry *y,
 		for (uint32_t q = 0; q < c->qps; q++) {
 			bool differs = look_at_qp(&d, c, old, q);
 
-			changed[c->first + q] = differs ? out->version : before[old->first + q];
+			changed[c->first + q] =
+				differs ? out->version : was->changed[old->first + q];
 			n += differs;
 		}
 	}

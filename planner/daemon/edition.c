@@ -169,23 +169,27 @@ static bool index_hosts(struct c4_edition *e)
 	return true;
 }
 
-static bool copy_plan(struct c4_edition *e, const struct c4_plan *plan, const uint64_t *changed)
+/* NULL: no memory. */
+static void *copy_of(const void *from, size_t n, size_t item)
+{
+	void *copy = malloc((n + 1) * item);
+
+	return copy && n ? memcpy(copy, from, n * item) : copy;
+}
+
+static bool copy_plan(struct c4_edition *e, const struct c4_plan *plan,
+		      const struct c4_route *backups, const uint64_t *changed)
 {
 	e->plan = *plan;
-	e->plan.routes = malloc((plan->n_routes + 1) * sizeof *plan->routes);
-	e->changed = malloc((plan->n_routes + 1) * sizeof *changed);
-	if (!e->plan.routes || !e->changed)
-		return false;
-	if (plan->n_routes) {
-		memcpy(e->plan.routes, plan->routes, plan->n_routes * sizeof *plan->routes);
-		memcpy(e->changed, changed, plan->n_routes * sizeof *changed);
-	}
-	return true;
+	e->plan.routes = copy_of(plan->routes, plan->n_routes, sizeof *plan->routes);
+	e->backups = copy_of(backups, plan->n_routes, sizeof *backups);
+	e->changed = copy_of(changed, plan->n_routes, sizeof *changed);
+	return e->plan.routes && e->backups && e->changed;
 }
 
 struct c4_edition *c4_edition_new(struct c4_held_fabric *fabric, struct c4_held_demand *demand,
-				  const struct c4_plan *plan, const uint64_t *changed,
-				  uint64_t rates, const struct c4_links *links,
+				  const struct c4_plan *plan, const struct c4_route *backups,
+				  const uint64_t *changed, const struct c4_links *links,
 				  struct c4_delta *delta)
 {
 	struct c4_edition *e = calloc(1, sizeof *e);
@@ -197,11 +201,10 @@ struct c4_edition *c4_edition_new(struct c4_held_fabric *fabric, struct c4_held_
 	e->holders = 1;
 	e->version = delta->version;
 	e->delta = delta;
-	e->rates = rates;
 	e->fabric = c4_held_fabric_hold(fabric);
 	e->demand = c4_held_demand_hold(demand);
 	if (c4_links_copy(&e->links, links) || (demand && !index_hosts(e)) ||
-	    !copy_plan(e, plan, changed)) {
+	    !copy_plan(e, plan, backups, changed)) {
 		c4_edition_drop(e);
 		return NULL;
 	}
@@ -219,6 +222,7 @@ void c4_edition_drop(struct c4_edition *e)
 	if (!e || __atomic_sub_fetch(&e->holders, 1, __ATOMIC_ACQ_REL))
 		return;
 	free(e->plan.routes);
+	free(e->backups);
 	free(e->changed);
 	free(e->host_at);
 	free(e->by_host);

@@ -78,11 +78,11 @@ struct c4_edition {
 	uint64_t version;
 	struct c4_held_fabric *fabric; /* NULL: none yet, and no routes */
 	struct c4_held_demand *demand; /* NULL likewise */
-	struct c4_plan plan;
+	struct c4_plan plan;	       /* its bounds are NAN as long as they are not known */
+	struct c4_route *backups;      /* per QP: its way if its spine fails; NO_PATH: none */
 	uint64_t *changed; /* per QP: the version in which its route became what it is */
 	uint32_t *host_at; /* connections of source host h: by_host[host_at[h] … host_at[h + 1]) */
 	uint32_t *by_host;
-	uint64_t rates;	       /* c4_fabric_rates() when it was made */
 	struct c4_links links; /* as reported; for the state file */
 	struct c4_delta *delta;
 };
@@ -103,12 +103,12 @@ void c4_delta_move(struct c4_delta *d, const struct c4_shift *m);
 void c4_delta_gone(struct c4_delta *d, const struct c4_gone *g);
 
 /*
- * A copy of a plan. fabric and demand are held, plan's routes and changed[] copied, links copied,
- * delta taken (also on failure). fabric and demand NULL: an empty edition. NULL: out of memory.
+ * A copy of a plan. fabric and demand are held, what is per QP and the links copied, delta taken
+ * (also on failure). fabric and demand NULL: an empty edition. NULL: out of memory.
  */
 struct c4_edition *c4_edition_new(struct c4_held_fabric *fabric, struct c4_held_demand *demand,
-				  const struct c4_plan *plan, const uint64_t *changed,
-				  uint64_t rates, const struct c4_links *links,
+				  const struct c4_plan *plan, const struct c4_route *backups,
+				  const uint64_t *changed, const struct c4_links *links,
 				  struct c4_delta *delta);
 struct c4_edition *c4_edition_hold(struct c4_edition *e);
 void c4_edition_drop(struct c4_edition *e);

@@ -8,52 +8,34 @@
 
 #include "common/base/clock.h"
 #include "planner/daemon/diff.h"
-#include "planner/daemon/state.h"
+#include "planner/daemon/world.h"
 #include "planner/io/fabric_load.h"
 #include "planner/io/slurp.h"
-#include "planner/model/assign.h"
 
-/* A plan and what it is a plan of; fabric NULL: nothing yet. */
-struct world {
-	struct c4_held_fabric *fabric;
-	struct c4_held_demand *demand;
-	struct c4_plan plan;
-	uint64_t *changed;
-};
+/* Plans of up to this many QPs are polished before they are published, larger ones afterwards: the
+ * answer to a dead link must not wait for the proof that it is a good one. */
+#define POLISH_AT_ONCE 16384u
+#define POLISH_GAIN    0.05
 
 struct c4_engine {
-	struct c4_engine_paths paths;
+	struct c4_engine_config config;
 	struct c4_oracle *oracle;
 	struct c4_source *source; /* the newest, NULL: none yet */
-	struct world now;
+	struct c4_world now;
 	struct c4_links links;
-	uint64_t file_rates; /* c4_fabric_rates() of the fabric as the file has it */
-	uint64_t version;    /* of the newest plan */
-	bool known;	     /* … which is e->now, here or in an earlier run */
-	bool restored;	     /* the state file was looked at */
+	uint64_t rates;	  /* c4_fabric_rates() when the newest plan was made */
+	uint64_t version; /* of the newest plan */
+	bool known;	  /* … which is e->now, here or in an earlier run */
+	bool restored;	  /* the state file was looked at */
 };
 
-static void world_release(struct world *w)
-{
-	c4_held_fabric_drop(w->fabric);
-	c4_held_demand_drop(w->demand);
-	c4_plan_release(&w->plan);
-	free(w->changed);
-	*w = (struct world){0};
-}
-
-static struct c4_carry_side side_of(const struct world *w)
-{
-	return (struct c4_carry_side){&w->fabric->fabric, &w->demand->demand};
-}
-
-struct c4_engine *c4_engine_new(const struct c4_engine_paths *paths, struct c4_oracle *oracle)
+struct c4_engine *c4_engine_new(const struct c4_engine_config *config, struct c4_oracle *oracle)
 {
 	struct c4_engine *e = calloc(1, sizeof *e);
 
 	if (!e)
 		return NULL;
-	e->paths = *paths;
+	e->config = *config;
 	e->oracle = oracle;
 	return e;
 }
@@ -65,7 +47,7 @@ void c4_engine_free(struct c4_engine *e)
 	c4_oracle_free(e->oracle);
 	c4_source_free(e->source);
 	c4_links_release(&e->links);
-	world_release(&e->now);
+	c4_world_release(&e->now);
 	free(e);
 }
 
@@ -88,53 +70,56 @@ static void first_line(char *to, size_t n, const char *text)
 
 /* ---- the fabric ------------------------------------------------------------------------------ */
 
-static bool same_as_before(struct c4_engine *e, const struct c4_held_fabric *h)
+/* Takes what was read, if it is another fabric than the one there is; else NULL. */
+static struct c4_held_fabric *take_fabric(struct c4_engine *e, struct c4_task *t,
+					  struct c4_fabric *f)
 {
-	return e->now.fabric && e->now.fabric->digest == h->digest &&
-	       e->file_rates == c4_fabric_rates(&h->fabric);
+	struct c4_held_fabric *h = c4_held_fabric_new(f), *now = e->now.fabric;
+
+	if (!h) {
+		c4_fabric_release(f);
+		failed(t, "out of memory");
+		return NULL;
+	}
+	if (now && now->digest == h->digest && now->file_rates == h->file_rates) {
+		c4_held_fabric_drop(h);
+		return NULL;
+	}
+	t->links_forgotten = c4_links_apply(&e->links, &h->fabric);
+	return h;
 }
 
 /* The fabric in the file if it is another than the one there is, else NULL. */
 static struct c4_held_fabric *read_fabric(struct c4_engine *e, struct c4_task *t)
 {
 	struct c4_buf errors = {0};
-	struct c4_held_fabric *h;
 	struct c4_fabric f;
-	int rc = c4_fabric_load(&f, e->paths.fabric, C4_FABRIC_GUESS, &errors);
+	int rc = c4_fabric_load(&f, e->config.fabric, C4_FABRIC_GUESS, &errors);
 
 	t->fabric.state = rc == -ENOENT ? C4_INPUT_MISSING : rc ? C4_INPUT_BAD : C4_INPUT_READ;
 	first_line(t->fabric.why, sizeof t->fabric.why, c4_buf_str(&errors));
 	c4_buf_release(&errors);
-	if (rc)
-		return NULL;
-	h = c4_held_fabric_new(&f);
-	if (!h) {
-		c4_fabric_release(&f);
-		failed(t, "out of memory");
-		return NULL;
-	}
-	if (same_as_before(e, h)) {
-		c4_held_fabric_drop(h);
-		return NULL;
-	}
-	e->file_rates = c4_fabric_rates(&h->fabric);
-	return h;
+	return rc ? NULL : take_fabric(e, t, &f);
 }
 
-static void report_links(struct c4_engine *e, struct c4_task *t, struct c4_fabric *f,
-			 struct c4_cause *cause)
+static int set_link(void *arg, uint32_t link, double now_gbps)
+{
+	struct c4_task *t = arg;
+
+	return c4_upkeep_link(t->upkeep, link, now_gbps, t->now_ns);
+}
+
+static void report_links(struct c4_engine *e, struct c4_task *t, const struct c4_world *w)
 {
 	struct c4_fault fault;
 
+	t->upkeep = w->upkeep;
 	for (uint32_t i = 0; i < t->n_links; i++) {
-		int effect = c4_links_report(&e->links, f, &t->links[i], &fault);
-
-		if (effect < 0) {
-			t->links_refused++;
-			snprintf(t->link_fault, sizeof t->link_fault, "%s", fault.what);
-		}
-		cause->slowed |= effect == C4_LINK_DIED || effect == C4_LINK_SLOWED;
-		cause->repaired |= effect == C4_LINK_QUICKENED;
+		if (!c4_links_report(&e->links, &w->fabric->fabric, w->fabric->file_gbps,
+				     &t->links[i], set_link, t, &fault))
+			continue;
+		t->links_refused++;
+		snprintf(t->link_fault, sizeof t->link_fault, "%s", fault.what);
 	}
 }
 
@@ -157,7 +142,7 @@ static int demand_from_source(struct c4_engine *e, struct c4_task *t, const stru
 static struct c4_held_demand *demand_on(struct c4_engine *e, struct c4_task *t,
 					struct c4_held_fabric *fabric)
 {
-	struct c4_carry_side was = side_of(&e->now);
+	struct c4_carry_side was = c4_world_side(&e->now);
 	struct c4_held_demand *h;
 	struct c4_demand d;
 
@@ -179,197 +164,168 @@ static struct c4_held_demand *demand_on(struct c4_engine *e, struct c4_task *t,
 /* ---- what an earlier run knew ------------------------------------------------------------------
  */
 
-static bool adopt(struct c4_engine *e, struct c4_held_fabric *fabric, struct c4_state *s,
-		  struct c4_cause *cause)
-{
-	struct c4_held_demand *demand = c4_held_demand_new(&s->demand);
-
-	if (!demand)
-		return false;
-	world_release(&e->now);
-	e->now = (struct world){c4_held_fabric_hold(fabric), demand, s->plan, s->changed};
-	s->plan = (struct c4_plan){0};
-	s->changed = NULL;
-	e->known = true;
-	c4_links_release(&e->links);
-	e->links = s->links;
-	s->links = (struct c4_links){0};
-	c4_links_apply(&e->links, &fabric->fabric);
-	cause->fabric |= c4_fabric_rates(&fabric->fabric) != s->rates;
-	return true;
-}
-
-/* Once, when the first fabric is there. True if the plan in the file is the one to go on with. */
-static bool restore(struct c4_engine *e, struct c4_task *t, struct c4_held_fabric *fabric,
-		    struct c4_cause *cause)
+/* Once, when the first fabric is there. */
+static void restore(struct c4_engine *e, struct c4_task *t, struct c4_held_fabric *fabric)
 {
 	struct c4_fault fault = {.what = ""};
 	struct c4_state s = {0};
 	struct c4_buf b = {0};
-	bool adopted = false;
 	int rc;
 
-	if (e->restored || !e->paths.state)
-		return false;
+	if (e->restored || !e->config.state)
+		return;
 	e->restored = true;
-	rc = c4_slurp(e->paths.state, &b, &fault);
+	rc = c4_slurp(e->config.state, &b, &fault);
 	if (!rc)
 		rc = c4_state_decode(b.data, b.len, fabric, &s, &fault);
 	if (s.version > e->version)
 		e->version = s.version;
-	if (!rc)
-		adopted = adopt(e, fabric, &s, cause);
+	if (!rc && !c4_world_adopt(&e->now, fabric, &s)) {
+		c4_links_release(&e->links);
+		e->links = s.links;
+		s.links = (struct c4_links){0};
+		t->links_forgotten = c4_links_apply(&e->links, &fabric->fabric);
+		e->known = true;
+	}
 	t->state.state = rc == -ENOENT ? C4_INPUT_MISSING : rc ? C4_INPUT_BAD : C4_INPUT_READ;
-	snprintf(t->state.why, sizeof t->state.why, "%s", fault.what);
+	first_line(t->state.why, sizeof t->state.why, fault.what);
 	c4_state_release(&s);
 	c4_buf_release(&b);
-	return adopted;
 }
 
 /* ---- planning -------------------------------------------------------------------------------- */
 
-/* Loads and utilisations of routes as they are. */
-static int measure(const struct c4_carry_side *is, struct c4_plan *p)
-{
-	double *load = malloc((2 * (size_t)is->fabric->n_links + 1) * sizeof *load);
+/* One step from e->now to next. */
+struct step {
+	struct c4_world next;
+	struct c4_carry y;
+	uint8_t *why; /* per QP of next */
+	struct c4_fault fault;
+};
 
-	if (!load)
-		return -ENOMEM;
-	c4_plan_measure(is->fabric, is->demand, p, load);
-	free(load);
-	return 0;
+static void step_release(struct step *s)
+{
+	c4_world_release(&s->next);
+	c4_carry_release(&s->y);
+	free(s->why);
 }
 
-/* The carried routes are the plan. */
-static int keep_plan(const struct world *was, const struct c4_carry *y,
-		     const struct c4_carry_side *is, struct c4_plan *p)
+static int give_ports(struct c4_engine *e, struct c4_world *w)
 {
-	if (p->n_routes)
-		memcpy(p->routes, y->plan.routes, p->n_routes * sizeof *p->routes);
-	p->lower_bound = was->plan.lower_bound;
-	p->util_bound = was->plan.util_bound;
-	return measure(is, p);
-}
+	int rc;
 
-static int make_plan(const struct c4_carry *y, const struct c4_carry_side *is, struct c4_plan *p,
-		     struct c4_fault *fault)
-{
-	const struct c4_assign_opts opts = {.previous = &y->plan};
-	int rc = c4_assign(is->fabric, is->demand, &opts, p, fault);
-
-	for (uint32_t i = 0; !rc && i < p->n_routes; i++)
-		p->routes[i].sport = y->plan.routes[i].sport; /* kept where it is still right */
+	if (!e->oracle)
+		return 0;
+	rc = c4_oracle_ports(e->oracle, &w->fabric->fabric, &w->demand->demand, &w->plan);
+	c4_upkeep_set_ports(w->upkeep, &w->demand->demand, w->plan.routes);
 	return rc;
 }
 
-static int give_ports(struct c4_engine *e, const struct c4_carry_side *is, struct c4_plan *p)
+/* The new plan is there: what is different? */
+static int publish(struct c4_engine *e, struct c4_task *t, struct step *s)
 {
-	if (e->oracle)
-		return c4_oracle_ports(e->oracle, is->fabric, is->demand, p);
-	for (uint32_t i = 0; i < p->n_routes; i++)
-		p->routes[i].sport = 0;
-	return 0;
-}
-
-/* Publishes what `next` is and makes it the present. */
-static int publish(struct c4_engine *e, struct c4_task *t, struct world *next,
-		   const struct c4_carry *y, const struct c4_cause *cause)
-{
-	struct c4_planned was = {side_of(&e->now), &e->now.plan}, is = {side_of(next), &next->plan};
+	struct c4_planned was = {c4_world_side(&e->now), &e->now.plan, e->now.backups,
+				 e->now.changed};
+	struct c4_planned is = {c4_world_side(&s->next), &s->next.plan, s->next.backups, NULL};
 	uint64_t version = e->version + 1 > t->now_version ? e->version + 1 : t->now_version;
 	struct c4_delta *d =
-		c4_delta_new(version, e->known ? e->version : 0, e->now.fabric, next->fabric);
+		c4_delta_new(version, e->known ? e->version : 0, e->now.fabric, s->next.fabric);
 
 	if (!d)
 		return -ENOMEM;
-	c4_diff(&was, y, &is, cause, e->now.changed, next->changed, d);
-	t->edition = c4_edition_new(next->fabric, next->demand, &next->plan, next->changed,
-				    c4_fabric_rates(&next->fabric->fabric), &e->links, d);
+	c4_diff(&was, &s->y, &is, s->why, s->next.changed, d);
+	t->edition = c4_edition_new(s->next.fabric, s->next.demand, &s->next.plan, s->next.backups,
+				    s->next.changed, &e->links, d);
 	if (!t->edition)
 		return -ENOMEM;
 	e->version = version;
 	e->known = true;
-	world_release(&e->now);
-	e->now = *next;
-	*next = (struct world){0};
+	e->rates = c4_fabric_rates(&s->next.fabric->fabric);
+	c4_world_release(&e->now);
+	e->now = s->next;
+	s->next = (struct c4_world){0};
 	return 0;
 }
 
-/* From e->now to next, whose fabric and demand are set. */
-static int plan_next(struct c4_engine *e, struct c4_task *t, struct world *next, bool keep,
-		     const struct c4_cause *cause, struct c4_fault *fault)
+static int polish(struct c4_engine *e, struct c4_task *t, struct step *s)
 {
-	struct c4_carry_side was = side_of(&e->now), is = side_of(next);
-	uint64_t began = c4_mono_ns();
-	struct c4_carry y;
-	int rc;
+	if (s->next.plan.n_routes > POLISH_AT_ONCE && !t->polish) {
+		t->unpolished = true;
+		return 0;
+	}
+	return c4_world_polish(&s->next, POLISH_GAIN, &e->config.replan, &s->fault);
+}
 
-	c4_fault_set(fault, 0, "out of memory");
-	rc = c4_carry_init(&y, &was, &e->now.plan, &is);
+static int prepare(struct c4_engine *e, struct step *s)
+{
+	struct c4_carry_side was = c4_world_side(&e->now), is = c4_world_side(&s->next);
+
+	s->why = malloc((size_t)is.demand->n_qps + 1);
+	if (!s->why)
+		return -ENOMEM;
+	memset(s->why, C4_WHY_UNKNOWN, (size_t)is.demand->n_qps + 1);
+	return c4_carry_init(&s->y, &was, &e->now.plan, e->now.backups, &is);
+}
+
+/* From e->now to s->next, whose fabric and demand are set. */
+static int plan_next(struct c4_engine *e, struct c4_task *t, struct step *s)
+{
+	int rc = prepare(e, s);
+
+	if (!rc)
+		rc = c4_world_plan(&e->now, &s->next, &s->y, &e->config.replan, &s->fault);
 	if (rc)
 		return rc;
-	next->changed = calloc((size_t)is.demand->n_qps + 1, sizeof *next->changed);
-	rc = next->changed ? c4_plan_init(&next->plan, is.demand) : -ENOMEM;
+	report_links(e, t, &s->next);
+	c4_upkeep_tick(s->next.upkeep, t->now_ns);
+	rc = c4_upkeep_reasons(s->next.upkeep, &s->next.demand->demand, s->why);
 	if (!rc)
-		rc = keep ? keep_plan(&e->now, &y, &is, &next->plan)
-			  : make_plan(&y, &is, &next->plan, fault);
+		rc = c4_world_refresh(&s->next);
 	if (!rc)
-		rc = give_ports(e, &is, &next->plan);
-	t->plan_ns = c4_mono_ns() - began;
+		rc = polish(e, t, s);
 	if (!rc)
-		rc = publish(e, t, next, &y, cause);
-	c4_carry_release(&y);
-	return rc;
+		rc = give_ports(e, &s->next);
+	return rc ? rc : publish(e, t, s);
 }
 
 /* ---- a task ---------------------------------------------------------------------------------- */
 
-/* An empty plan on this fabric, for the first one to follow. */
-static int begin(struct c4_engine *e, struct c4_held_fabric *fabric)
+/* Time may have come for something: true if routes or rates are different. */
+static bool look_at_clock(struct c4_engine *e, const struct c4_task *t)
 {
-	struct c4_demand none;
+	return c4_upkeep_tick(e->now.upkeep, t->now_ns) ||
+	       e->rates != c4_fabric_rates(&e->now.fabric->fabric);
+}
 
-	c4_demand_init(&none);
-	e->now.demand = c4_held_demand_new(&none);
-	e->now.changed = calloc(1, sizeof *e->now.changed);
-	if (!e->now.demand || !e->now.changed) {
-		world_release(&e->now);
-		return -ENOMEM;
-	}
-	e->now.fabric = c4_held_fabric_hold(fabric);
-	return 0;
+static bool anything_new(struct c4_engine *e, const struct c4_task *t, const struct step *s)
+{
+	if (s->next.fabric != e->now.fabric || s->next.demand != e->now.demand || !e->now.upkeep)
+		return true;
+	return t->n_links || t->polish || look_at_clock(e, t);
 }
 
 /* The plan for this fabric, if anything is different. */
 static void plan_on(struct c4_engine *e, struct c4_task *t, struct c4_held_fabric *fabric)
 {
-	struct world next = {.fabric = c4_held_fabric_hold(fabric)};
-	bool first = !e->now.fabric, restored;
-	struct c4_fault fault = {.what = "out of memory"};
-	struct c4_cause cause = {0};
+	struct step s = {.next = {.fabric = c4_held_fabric_hold(fabric)}};
+	uint64_t began = c4_mono_ns();
 
-	if (first && begin(e, fabric)) {
-		failed(t, fault.what);
+	c4_fault_set(&s.fault, 0, "out of memory");
+	if (!e->now.fabric && c4_world_begin(&e->now, fabric)) {
+		failed(t, s.fault.what);
 		goto release;
 	}
-	restored = restore(e, t, fabric, &cause);
-	if (fabric != e->now.fabric) {
-		cause.fabric = true;
-		t->links_forgotten = c4_links_apply(&e->links, &fabric->fabric);
+	restore(e, t, fabric);
+	s.next.demand = demand_on(e, t, fabric);
+	if (!s.next.demand) {
+		failed(t, s.fault.what);
+	} else if (anything_new(e, t, &s)) {
+		if (plan_next(e, t, &s))
+			failed(t, s.fault.what);
+		t->plan_ns = c4_mono_ns() - began;
 	}
-	report_links(e, t, &fabric->fabric, &cause);
-	next.demand = demand_on(e, t, fabric);
-	if (!next.demand) {
-		failed(t, fault.what);
-		goto release;
-	}
-	cause.demand = next.demand != e->now.demand;
-	restored &= !cause.fabric && !cause.demand && !cause.slowed && !cause.repaired;
-	if (first || restored || cause.fabric || cause.demand || cause.slowed || cause.repaired)
-		if (plan_next(e, t, &next, restored, &cause, &fault))
-			failed(t, fault.what);
 release:
-	world_release(&next);
+	step_release(&s);
 }
 
 void c4_engine_run(struct c4_engine *e, struct c4_task *t)
@@ -380,7 +336,7 @@ void c4_engine_run(struct c4_engine *e, struct c4_task *t)
 		c4_source_free(e->source);
 		e->source = t->source;
 	}
-	if (t->reload && e->paths.fabric)
+	if (t->reload && e->config.fabric)
 		fabric = read_fabric(e, t);
 	if (!fabric)
 		fabric = c4_held_fabric_hold(e->now.fabric);

@@ -11,13 +11,15 @@
 
 #include "planner/daemon/edition.h"
 #include "planner/daemon/source.h"
+#include "planner/daemon/upkeep.h"
 #include "planner/model/oracle.h"
 
 struct c4_engine;
 
-struct c4_engine_paths {
-	const char *fabric; /* NULL: there will never be one */
-	const char *state;  /* NULL: none */
+struct c4_engine_config {
+	const char *fabric; /* file; NULL: there will never be one */
+	const char *state;  /* file; NULL: none */
+	struct c4_replan_opts replan;
 };
 
 enum c4_input_state {
@@ -39,6 +41,8 @@ struct c4_task {
 	struct c4_source *source;     /* news of the demand; taken. NULL: none */
 	struct c4_link_report *links; /* to be reported; the caller's */
 	uint32_t n_links;
+	bool polish;	 /* find the bounds, and a better plan if there is one, of a large one */
+	uint64_t now_ns; /* monotonic */
 	uint64_t now_version; /* versions are at least this: milliseconds since 1970 */
 	/* out */
 	struct c4_edition *edition; /* the caller's. NULL: nothing is different */
@@ -48,12 +52,15 @@ struct c4_task {
 	uint32_t links_forgotten; /* because the fabric file now says something else */
 	bool failed;		  /* out of memory, or a fabric that cannot be planned: why */
 	char why[256];
+	bool unpolished; /* the edition's bounds are not known yet: a task with polish finds them */
 	uint64_t skipped; /* members of live jobs that the fabric does not know */
 	uint64_t plan_ns; /* 0: nothing was planned */
+	/* the engine's own */
+	struct c4_upkeep *upkeep;
 };
 
 /* oracle: taken on success; NULL: no ports. NULL: out of memory. */
-struct c4_engine *c4_engine_new(const struct c4_engine_paths *paths, struct c4_oracle *oracle);
+struct c4_engine *c4_engine_new(const struct c4_engine_config *config, struct c4_oracle *oracle);
 void c4_engine_free(struct c4_engine *e);
 
 void c4_engine_run(struct c4_engine *e, struct c4_task *t);

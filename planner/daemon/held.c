@@ -30,13 +30,39 @@ static uint64_t digest_of(const struct c4_fabric *f)
 	return h;
 }
 
+uint64_t c4_fabric_rates(const struct c4_fabric *f)
+{
+	uint64_t h = f->n_links;
+
+	for (uint32_t i = 0; i < f->n_links; i++) {
+		uint32_t bits[2];
+
+		memcpy(&bits[0], &f->links[i].gbps, sizeof bits[0]);
+		memcpy(&bits[1], &f->links[i].now_gbps, sizeof bits[1]);
+		h = c4_mix64(h ^ ((uint64_t)bits[0] << 32 | bits[1]));
+	}
+	return h;
+}
+
 struct c4_held_fabric *c4_held_fabric_new(struct c4_fabric *f)
 {
 	struct c4_held_fabric *h = malloc(sizeof *h);
+	float *gbps = malloc(((size_t)f->n_links + 1) * sizeof *gbps);
 
-	if (!h)
+	if (!h || !gbps) {
+		free(h);
+		free(gbps);
 		return NULL;
-	*h = (struct c4_held_fabric){.holders = 1, .digest = digest_of(f), .fabric = *f};
+	}
+	for (uint32_t i = 0; i < f->n_links; i++)
+		gbps[i] = f->links[i].now_gbps;
+	*h = (struct c4_held_fabric){
+		.holders = 1,
+		.digest = digest_of(f),
+		.file_rates = c4_fabric_rates(f),
+		.file_gbps = gbps,
+		.fabric = *f,
+	};
 	c4_fabric_init(f);
 	return h;
 }
@@ -71,6 +97,7 @@ void c4_held_fabric_drop(struct c4_held_fabric *h)
 	if (!h || __atomic_sub_fetch(&h->holders, 1, __ATOMIC_ACQ_REL))
 		return;
 	c4_fabric_release(&h->fabric);
+	free(h->file_gbps);
 	free(h);
 }
 
@@ -80,20 +107,6 @@ void c4_held_demand_drop(struct c4_held_demand *h)
 		return;
 	c4_demand_release(&h->demand);
 	free(h);
-}
-
-uint64_t c4_fabric_rates(const struct c4_fabric *f)
-{
-	uint64_t h = f->n_links;
-
-	for (uint32_t i = 0; i < f->n_links; i++) {
-		uint32_t bits[2];
-
-		memcpy(&bits[0], &f->links[i].gbps, sizeof bits[0]);
-		memcpy(&bits[1], &f->links[i].now_gbps, sizeof bits[1]);
-		h = c4_mix64(h ^ ((uint64_t)bits[0] << 32 | bits[1]));
-	}
-	return h;
 }
 
 static bool same_conn(const struct c4_demand *a, const struct c4_demand *b, uint32_t i)

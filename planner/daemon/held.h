@@ -16,7 +16,9 @@
 
 struct c4_held_fabric {
 	int holders;
-	uint64_t digest; /* of names and who is joined to whom, in order; not of capacities */
+	uint64_t digest;     /* of names and who is joined to whom, in order; not of capacities */
+	uint64_t file_rates; /* c4_fabric_rates() as the file has it */
+	float *file_gbps;    /* per link: its now_gbps in the file */
 	struct c4_fabric fabric;
 };
 

@@ -90,33 +90,17 @@ static void forget(struct c4_links *l, struct c4_link_report *r)
 	*r = l->v[--l->n];
 }
 
-static enum c4_link_effect effect_of(float was, float is)
+/* What stands of one link; there is room for it. */
+static void note(struct c4_links *l, const struct c4_link_report *r)
 {
-	if (is == was)
-		return C4_LINK_SAME;
-	if (is > was)
-		return C4_LINK_QUICKENED;
-	return is > 0 ? C4_LINK_SLOWED : C4_LINK_DIED;
-}
-
-/* One link; there is room for its report. */
-static enum c4_link_effect set_link(struct c4_links *l, struct c4_link *link,
-				    const struct c4_link_report *r)
-{
-	enum c4_link_effect effect = effect_of(link->now_gbps, r->now_gbps);
 	struct c4_link_report *old = find(l, r);
-	float file_gbps = old ? old->file_gbps : link->now_gbps;
 
-	link->now_gbps = r->now_gbps;
-	if (old && r->now_gbps == file_gbps)
+	if (old && r->now_gbps == r->file_gbps)
 		forget(l, old);
 	else if (old)
-		old->now_gbps = r->now_gbps;
-	else if (r->now_gbps != file_gbps) {
-		l->v[l->n] = *r;
-		l->v[l->n++].file_gbps = file_gbps;
-	}
-	return effect;
+		*old = *r;
+	else if (r->now_gbps != r->file_gbps)
+		l->v[l->n++] = *r;
 }
 
 static int check(const struct c4_fabric *f, const struct c4_link_report *r, uint32_t first,
@@ -143,11 +127,11 @@ int c4_links_check(const struct c4_fabric *f, const struct c4_link_report *r,
 	return check(f, r, first, n, fault);
 }
 
-int c4_links_report(struct c4_links *l, struct c4_fabric *f, const struct c4_link_report *r,
+int c4_links_report(struct c4_links *l, const struct c4_fabric *f, const float *file,
+		    const struct c4_link_report *r, c4_links_set set, void *arg,
 		    struct c4_fault *fault)
 {
 	struct c4_link_report one = *r, *grown;
-	enum c4_link_effect effect = C4_LINK_SAME, now;
 	uint32_t n, first = links_named(f, r, &n);
 	int rc = check(f, r, first, n, fault);
 
@@ -158,13 +142,15 @@ int c4_links_report(struct c4_links *l, struct c4_fabric *f, const struct c4_lin
 		return c4_fault_set(fault, -E2BIG, "more than %u links differ from the fabric file",
 				    C4_LINKS_MAX);
 	l->v = grown;
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		uint32_t link = f->link_of[first + i];
+
 		one.parallel = r->parallel == C4_PARALLEL_ALL ? i : r->parallel;
-		now = set_link(l, &f->links[f->link_of[first + i]], &one);
-		if (now != C4_LINK_SAME)
-			effect = now;
+		one.file_gbps = file[link];
+		note(l, &one);
+		rc = set(arg, link, (double)r->now_gbps);
 	}
-	return (int)effect;
+	return rc ? c4_fault_set(fault, rc, "out of memory") : 0;
 }
 
 uint32_t c4_links_apply(struct c4_links *l, struct c4_fabric *f)

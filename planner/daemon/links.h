@@ -31,17 +31,19 @@ uint32_t c4_links_between(const struct c4_fabric *f, uint32_t a, uint32_t b, uin
 void c4_links_release(struct c4_links *l);
 int c4_links_copy(struct c4_links *to, const struct c4_links *from); /* 0 or -ENOMEM */
 
-/* What a report did to a fabric. */
-enum c4_link_effect { C4_LINK_SAME, C4_LINK_DIED, C4_LINK_SLOWED, C4_LINK_QUICKENED };
-
 #define C4_PARALLEL_ALL UINT32_MAX
+
+/* Tells a link's new rate to whoever keeps the plan. 0 or a negative errno. */
+typedef int (*c4_links_set)(void *arg, uint32_t link, double now_gbps);
 
 /*
  * Gives the link that r names r->now_gbps, or each of those between a and b (C4_PARALLEL_ALL);
- * r->file_gbps is not looked at. Returns an enum c4_link_effect; -ENOENT no such link, -EINVAL a
- * rate that cannot be, -E2BIG, -ENOMEM, with the reason in *fault and nothing changed.
+ * r->file_gbps is not looked at, file[link] is what the fabric file says. Calls set() for each.
+ * 0; -ENOENT no such link, -EINVAL a rate that cannot be, -E2BIG, with the reason in *fault and
+ * nothing changed; or what set() returned.
  */
-int c4_links_report(struct c4_links *l, struct c4_fabric *f, const struct c4_link_report *r,
+int c4_links_report(struct c4_links *l, const struct c4_fabric *f, const float *file,
+		    const struct c4_link_report *r, c4_links_set set, void *arg,
 		    struct c4_fault *fault);
 
 /* The same answer, but for -E2BIG and -ENOMEM, without doing anything; present rates are not looked

@@ -20,10 +20,11 @@
 
 static struct {
 	const char *fabric, *collector, *demand, *listen, *state, *oracle;
-	int64_t interval_ms, ready_fd;
+	int64_t interval_ms, hold_ms, ready_fd;
 } opt = {
 	.listen = "127.0.0.1:7441",
 	.interval_ms = 5000,
+	.hold_ms = 30000,
 	.ready_fd = -1,
 };
 
@@ -43,6 +44,9 @@ static const struct c4_opt opts[] = {
 	 "how switches choose: " C4_ORACLE_SPEC_HELP " (none: no source ports)", 0, 0},
 	{"interval", 'i', C4_OPT_MS, &opt.interval_ms, "TIME", NULL,
 	 "time between two looks at the demand, 100ms to 1h (5s)", 100, 3600000},
+	{"hold", 0, C4_OPT_MS, &opt.hold_ms, "TIME", NULL,
+	 "a link that came back is used again after this, and later if it failed often (30s)", 1,
+	 86400000},
 	{"ready-fd", 0, C4_OPT_INT, &opt.ready_fd, "N", NULL,
 	 "write \"PORT\\n\" to descriptor N once listening, and close it", 0, INT_MAX},
 	{0},
@@ -169,7 +173,9 @@ static bool make_oracle(struct c4_oracle **ret)
 static bool start_planner(struct program *p)
 {
 	const struct c4_planner_config config = {
-		.paths = {.fabric = opt.fabric, .state = state_path()},
+		.engine = {.fabric = opt.fabric,
+			   .state = state_path(),
+			   .replan = {.hold_ns = (uint64_t)opt.hold_ms * 1000000}},
 		.demand = opt.demand,
 		.collector = opt.collector,
 		.interval_ns = (uint64_t)opt.interval_ms * 1000000,

@@ -175,8 +175,8 @@ static const struct metric {
 	 "Link reports accepted that did not fit the fabric any more.", write_reports_refused},
 	{"c4_links_reported", "gauge", "Links whose rate differs from the fabric file.",
 	 write_links},
-	{"c4_oracle_ports", "gauge", "QPs of the newest plan, by whether a port takes their path.",
-	 write_ports},
+	{"c4_oracle_ports_total", "counter",
+	 "Source ports asked for, by whether one takes the path.", write_ports},
 };
 
 void c4_planner_metrics_write(const struct c4_planner *p, struct c4_buf *out)

@@ -74,18 +74,21 @@ static uint64_t next_version(const struct c4_planner *p)
 	return wall_ms > p->edition->version ? wall_ms : p->edition->version + 1;
 }
 
-static void plan_begin(struct c4_planner *p)
+static void plan_begin(struct c4_planner *p, uint64_t now_ns)
 {
 	p->plan.task = (struct c4_task){
 		.reload = p->reload,
 		.source = p->news,
 		.links = p->plan.reports,
 		.n_links = p->n_reports,
+		.polish = p->polish,
+		.now_ns = now_ns,
 		.now_version = next_version(p),
 	};
 	if (p->n_reports)
 		memcpy(p->plan.reports, p->reports, p->n_reports * sizeof *p->reports);
-	p->reload = false;
+	p->reload = p->polish = false;
+	pause_for(&p->clock, now_ns, SECOND_NS);
 	p->news = NULL;
 	p->n_reports = 0;
 	p->plan.busy = true;
@@ -104,12 +107,12 @@ static void look_at_inputs(struct c4_planner *p, const struct c4_task *t)
 	if (t->demand.state == C4_INPUT_READ)
 		p->stats.skipped = t->skipped;
 	if (t->state.state == C4_INPUT_BAD)
-		c4_warn("state: %s: %s: ignored, planning begins anew", p->config.paths.state,
+		c4_warn("state: %s: %s: ignored, planning begins anew", p->config.engine.state,
 			t->state.why);
 	if (t->state.state == C4_INPUT_READ && t->edition)
 		p->adopted = t->edition->delta->follows;
 	if (t->state.state == C4_INPUT_READ)
-		c4_info("state: %s: going on with the plan in it", p->config.paths.state);
+		c4_info("state: %s: going on with the plan in it", p->config.engine.state);
 	if (t->links_forgotten)
 		c4_info("fabric: %u reported links: the file now says something else, or has them "
 			"no more: reports dropped",
@@ -146,6 +149,7 @@ static void plan_end(struct c4_planner *p)
 		p->stats.plan_ns += t->plan_ns;
 		p->stats.last_plan_ns = t->plan_ns;
 	}
+	p->polish |= t->unpolished;
 	if (t->edition)
 		adopt_edition(p, t->edition);
 	t->edition = NULL;
@@ -167,9 +171,10 @@ static void on_planned(uv_work_t *w, int status)
 	c4_planner_tick(p, c4_mono_ns());
 }
 
-static bool plan_wanted(const struct c4_planner *p)
+static bool plan_wanted(const struct c4_planner *p, uint64_t now_ns)
 {
-	return p->reload || p->news || p->n_reports;
+	return p->reload || p->news || p->n_reports || p->polish ||
+	       (p->edition->fabric && now_ns >= p->clock.next_ns);
 }
 
 /* ---- the demand ------------------------------------------------------------------------------
@@ -220,7 +225,7 @@ static void save_run(struct c4_planner *p)
 	struct c4_buf b = {0};
 
 	c4_state_encode(p->save.edition, &b);
-	p->save.rc = c4_state_write(p->config.paths.state, &b, &p->save.fault);
+	p->save.rc = c4_state_write(p->config.engine.state, &b, &p->save.fault);
 	c4_buf_release(&b);
 }
 
@@ -256,7 +261,7 @@ static void on_saved(uv_work_t *w, int status)
 
 static bool save_needed(const struct c4_planner *p)
 {
-	return p->config.paths.state && p->edition->fabric && p->save.saved != p->edition->version;
+	return p->config.engine.state && p->edition->fabric && p->save.saved != p->edition->version;
 }
 
 /* ---- public ---------------------------------------------------------------------------------- */
@@ -268,11 +273,11 @@ void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
 	if (!p->fetch.busy && fetch_wanted(p, now_ns))
 		p->fetch.busy = !uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
 	if (!p->edition->fabric && now_ns >= p->look.next_ns) {
-		p->reload |= p->config.paths.fabric != NULL;
+		p->reload |= p->config.engine.fabric != NULL;
 		pause_for(&p->look, now_ns, p->config.interval_ns);
 	}
-	if (!p->plan.busy && plan_wanted(p)) {
-		plan_begin(p);
+	if (!p->plan.busy && plan_wanted(p, now_ns)) {
+		plan_begin(p, now_ns);
 		uv_queue_work(p->loop, &p->plan.work, on_plan, on_planned);
 	}
 	if (!p->save.busy && save_needed(p) && now_ns >= p->save.pause.next_ns) {
@@ -323,7 +328,7 @@ static bool begin_with_nothing(struct c4_planner *p, uint64_t wall_ns)
 	const struct c4_links no_links = {0};
 	struct c4_delta *d = c4_delta_new(wall_ns / 1000000, 0, NULL, NULL);
 
-	p->edition = d ? c4_edition_new(NULL, NULL, &none, NULL, 0, &no_links, d) : NULL;
+	p->edition = d ? c4_edition_new(NULL, NULL, &none, NULL, NULL, &no_links, d) : NULL;
 	p->reports = calloc(C4_PLANNER_REPORTS, sizeof *p->reports);
 	p->plan.reports = calloc(C4_PLANNER_REPORTS, sizeof *p->plan.reports);
 	return p->edition && p->reports && p->plan.reports;
@@ -358,7 +363,7 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 	if (!rc && !begin_with_nothing(p, wall_ns))
 		rc = -ENOMEM;
 	if (!rc) {
-		p->engine = c4_engine_new(&p->config.paths, oracle);
+		p->engine = c4_engine_new(&p->config.engine, oracle);
 		rc = p->engine ? 0 : -ENOMEM;
 	}
 	if (rc) {
@@ -366,7 +371,7 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 		return rc;
 	}
 	p->reload = true;
-	plan_begin(p);
+	plan_begin(p, now_ns);
 	c4_engine_run(p->engine, &p->plan.task);
 	plan_end(p);
 	return 0;

@@ -41,7 +41,7 @@ enum c4_planner_problem {
 };
 
 struct c4_planner_config {
-	struct c4_engine_paths paths;
+	struct c4_engine_config engine;
 	const char *demand;    /* file, or NULL */
 	const char *collector; /* "HOST:PORT", or NULL */
 	uint64_t interval_ns;  /* between two looks at the demand */
@@ -78,7 +78,9 @@ struct c4_planner {
 
 	/* what is wanted of the plan worker */
 	bool reload;
-	struct c4_pause look; /* for a fabric file that is not there yet */
+	bool polish;
+	struct c4_pause clock; /* when the engine looks at the time again */
+	struct c4_pause look;  /* for a fabric file that is not there yet */
 	struct c4_source *news;
 	struct c4_link_report *reports;
 	uint32_t n_reports;

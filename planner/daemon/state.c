@@ -17,7 +17,6 @@ struct header {
 	uint64_t format;
 	uint64_t checksum; /* of everything behind it */
 	uint64_t digest;   /* of the fabric */
-	uint64_t rates;	   /* of its links when the plan was made: c4_fabric_rates() */
 	uint64_t version;  /* of the plan */
 	uint64_t payload;  /* bytes behind the header */
 	uint32_t n_jobs, n_conns, n_qps, n_links;
@@ -139,7 +138,6 @@ static void put_header(const struct c4_edition *e, uint64_t payload, struct c4_b
 	put_u64(out, C4_STATE_FORMAT);
 	put_u64(out, 0); /* the checksum comes last */
 	put_u64(out, e->fabric ? e->fabric->digest : 0);
-	put_u64(out, e->rates);
 	put_u64(out, e->version);
 	put_u64(out, payload);
 	put_u32(out, d ? d->n_jobs : 0);
@@ -418,7 +416,6 @@ int c4_state_decode(const void *data, size_t n, const struct c4_held_fabric *fab
 	if (rc)
 		return rc;
 	s.version = ret->version = le64toh(h.version);
-	s.rates = le64toh(h.rates);
 	if (le64toh(h.digest) != fabric->digest)
 		return c4_fault_set(fault, -ESTALE, "made for another fabric");
 	rc = read_payload(&r, &h, &fabric->fabric, &s, fault);

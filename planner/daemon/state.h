@@ -19,7 +19,6 @@
 /* What was read; release with c4_state_release(). */
 struct c4_state {
 	uint64_t version; /* 0: unknown */
-	uint64_t rates;	  /* c4_fabric_rates() when the plan was made */
 	struct c4_demand demand;
 	struct c4_plan plan; /* routes and bounds; not measured */
 	uint64_t *changed;
