@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,21 @@ static char *way_text(const char *const *names, uint32_t n)
 	return c4_buf_take(&b);
 }
 
+static void keep_line(struct c4_tally *t, char **line, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void keep_line(struct c4_tally *t, char **line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(line, fmt, ap) < 0) {
+		*line = NULL;
+		t->failed = 1;
+	}
+	va_end(ap);
+}
+
 int c4_tally_move(void *tally, const struct c4_plan_record *r)
 {
 	struct c4_tally *t = tally;
@@ -171,10 +187,8 @@ int c4_tally_move(void *tally, const struct c4_plan_record *r)
 	if (t->n_moves++ < C4_TALLY_LINES) {
 		char *from = way_text(r->from, r->n_from), *to = way_text(r->path, r->n_path);
 
-		if (!from || !to ||
-		    asprintf(&t->moves[t->n_moves - 1], "%s qp %" PRIu32 ": %s → %s (%s)", r->id,
-			     r->qp, from, to, why) < 0)
-			t->failed = 1;
+		keep_line(t, &t->moves[t->n_moves - 1], "%s qp %" PRIu32 ": %s → %s (%s)", r->id,
+			  r->qp, from ? from : "?", to ? to : "?", why);
 		free(from);
 		free(to);
 	}
@@ -185,10 +199,9 @@ int c4_tally_unplaced(void *tally, const struct c4_plan_record *r)
 {
 	struct c4_tally *t = tally;
 
-	if (t->n_unplaced++ < C4_TALLY_LINES &&
-	    asprintf(&t->unplaced[t->n_unplaced - 1], "%s qp %" PRIu32 " (%s)", r->id, r->qp,
-		     r->reason ? r->reason : "-") < 0)
-		t->failed = 1;
+	if (t->n_unplaced++ < C4_TALLY_LINES)
+		keep_line(t, &t->unplaced[t->n_unplaced - 1], "%s qp %" PRIu32 " (%s)", r->id,
+			  r->qp, r->reason ? r->reason : "-");
 	return 0;
 }
 

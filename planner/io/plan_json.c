@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "planner/model/label.h"
+#include "planner/model/replan.h"
 
 /* ---- what a route means ---------------------------------------------------------------------- */
 
@@ -55,22 +56,22 @@ static bool same_way(const struct c4_route *a, const struct c4_route *b)
 const char *c4_plan_move_reason(const struct c4_fabric *f, const struct c4_conn *c,
 				const struct c4_route *was, const struct c4_route *is)
 {
-	const char *why = "rebalance";
+	enum c4_move_reason why = C4_MOVE_REBALANCE;
 	struct c4_hop hops[C4_HOPS_MAX];
 	int n;
 
-	if (was->state == C4_ROUTE_NONE || c4_plan_unplaced_reason(was) || same_way(was, is))
+	if (c4_plan_unplaced_reason(was) || same_way(was, is))
 		return NULL;
 	n = c4_route_hops(f, c, was, hops);
 	for (int i = 0; i < n; i++) {
-		const struct c4_link *l = &f->links[hops[i].link];
+		const struct c4_link *l = hops[i].link == C4_NONE ? NULL : &f->links[hops[i].link];
 
-		if (l->now_gbps <= 0)
-			return "link-down";
+		if (!l || l->now_gbps <= 0)
+			return c4_move_reason_name(C4_MOVE_LINK_DOWN);
 		if (l->now_gbps < l->gbps)
-			why = "link-weak";
+			why = C4_MOVE_LINK_WEAK;
 	}
-	return why;
+	return c4_move_reason_name(why);
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -203,7 +204,7 @@ static bool put_move(FILE *out, const struct c4_plan_json *w, const struct c4_co
 	put_way(out, w->f, &from);
 	fputs(",\"to\":", out);
 	put_way(out, w->f, &to);
-	fprintf(out, ",\"why\":\"%s\"}", why);
+	fprintf(out, ",\"reason\":\"%s\"}", why);
 	return true;
 }
 

@@ -27,8 +27,8 @@ struct c4_plan_way c4_plan_way(const struct c4_fabric *f, const struct c4_conn *
 /* "no-path", "two-planes"; NULL for routes that are placed. */
 const char *c4_plan_unplaced_reason(const struct c4_route *r);
 
-/* Why a route that was placed before has another way: "link-down", "link-weak", "rebalance";
- * NULL if it has none other, or had none. Both are of connection c on f as it is now. */
+/* Why a route that was placed before has another way: C4_MOVE_LINK_DOWN, LINK_WEAK or REBALANCE by
+ * name; NULL if it has none other, or had none. Both are of connection c on f as it is now. */
 const char *c4_plan_move_reason(const struct c4_fabric *f, const struct c4_conn *c,
 				const struct c4_route *was, const struct c4_route *is);
 

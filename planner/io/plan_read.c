@@ -86,7 +86,6 @@ static double take_real(const json_t *v)
 static int read_record(struct reader *r, const char *way, struct c4_plan_record *ret)
 {
 	const json_t *o = r->item->value;
-	const char *why = json_string_value(json_object_get(o, "why"));
 	uint32_t sport = 0;
 
 	ret->id = json_string_value(json_object_get(o, "id"));
@@ -106,7 +105,7 @@ static int read_record(struct reader *r, const char *way, struct c4_plan_record 
 	ret->job = json_string_value(json_object_get(o, "job"));
 	ret->sport = (uint16_t)sport;
 	ret->load = take_real(json_object_get(o, "load"));
-	ret->reason = why ? why : json_string_value(json_object_get(o, "reason"));
+	ret->reason = json_string_value(json_object_get(o, "reason"));
 	return 0;
 }
 
