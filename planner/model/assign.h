@@ -36,9 +36,11 @@ int c4_assign(const struct c4_fabric *f, const struct c4_demand *d, const struct
 	      struct c4_plan *p, struct c4_fault *fault);
 
 /*
- * QPs per connection (1 … most) that make the utilisation bound of equal shares smallest, ties to
- * fewer: with 7 of 8 uplinks alive 7 QPs are better than 8.
+ * QPs per connection (1 … most, at most C4_CONN_QPS_MAX) into *ret: the number that makes the
+ * utilisation bound of equal shares smallest, ties and what is below a full link to fewer. With 7
+ * of 8 uplinks alive 7 QPs are better than 8. 0, -EINVAL, -ENOMEM, or -E2BIG as c4_assign().
  */
-uint32_t c4_assign_qps(const struct c4_fabric *f, const struct c4_demand *d, uint32_t most);
+int c4_assign_qps(const struct c4_fabric *f, const struct c4_demand *d, uint32_t most,
+		  uint32_t *ret);
 
 #endif

@@ -78,7 +78,7 @@ static void sort_sizes(const double *size, uint32_t n, uint8_t *order)
 
 /* What these links must carry if they alone can: counts per size. */
 static struct c4_bound share(const struct links *l, const double *size, const uint32_t *count,
-			     uint32_t n_sizes)
+			     uint32_t n_sizes, bool split)
 {
 	struct c4_bound best = {0};
 	uint8_t order[C4_BOUND_SIZES_MAX];
@@ -99,9 +99,11 @@ static struct c4_bound share(const struct links *l, const double *size, const ui
 			continue;
 		larger += count[order[k]];
 		weight += unit * count[order[k]];
-		best.load = fmax(best.load, unit * ((larger + alive - 1) / alive));
 		best.load = fmax(best.load, weight / alive);
 		best.util = fmax(best.util, weight / rate);
+		if (split)
+			continue;
+		best.load = fmax(best.load, unit * ((larger + alive - 1) / alive));
 		best.util = fmax(best.util, util_of(l, rate, unit, larger));
 	}
 	return best;
@@ -112,14 +114,14 @@ double c4_bound_links(const struct c4_net *n, const struct c4_bundle *links, uin
 {
 	struct links l = {n, links, n_links};
 
-	return share(&l, size, count, n_sizes).util;
+	return share(&l, size, count, n_sizes, false).util;
 }
 
 static void share_all(struct bounds *b, const struct c4_bundle *links, uint32_t n,
 		      const uint32_t *count)
 {
 	struct links l = {b->n, links, n};
-	struct c4_bound one = share(&l, b->in->size, count, b->in->n_sizes);
+	struct c4_bound one = share(&l, b->in->size, count, b->in->n_sizes, b->in->split);
 
 	b->best.load = fmax(b->best.load, one.load);
 	b->best.util = fmax(b->best.util, one.util);

@@ -11,6 +11,7 @@
 #ifndef C4_PLANNER_BOUND_H
 #define C4_PLANNER_BOUND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "planner/model/colour.h"
@@ -31,6 +32,7 @@ struct c4_bound_input {
 	const uint8_t *of;
 	const double *size;
 	uint32_t n_sizes; /* at most C4_BOUND_SIZES_MAX */
+	bool split;	  /* shares are free: QPs count by weight, not whole */
 };
 
 /*

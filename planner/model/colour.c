@@ -236,17 +236,24 @@ static bool prepare(struct colouring *w)
 	       w->waiting_pod[0] && w->waiting_pod[1];
 }
 
+static void release(struct colouring *w)
+{
+	free(w->aside);
+	free(w->mates);
+	free(w->half);
+	for (int side = 0; side < 2; side++) {
+		free(w->waiting[side]);
+		free(w->waiting_pod[side]);
+	}
+}
+
+/* The last step of an odd number needs no splits: their memory is given back before it. */
 int c4_colour(struct c4_colour_graph *g, uint32_t colours, uint16_t *ret)
 {
 	struct colouring w = {.g = g, .colour = ret};
-	int rc = prepare(&w) ? colour(&w, g->edges, g->n_edges, 0, colours) : -ENOMEM;
+	uint32_t even = colours > 1 ? colours + colours % 2 : colours;
+	int rc = prepare(&w) ? colour(&w, g->edges, g->n_edges, 0, even) : -ENOMEM;
 
-	free(w.aside);
-	free(w.mates);
-	free(w.half);
-	for (int side = 0; side < 2; side++) {
-		free(w.waiting[side]);
-		free(w.waiting_pod[side]);
-	}
-	return rc;
+	release(&w);
+	return rc || even == colours ? rc : dissolve(&w, g->edges, g->n_edges, 0, colours);
 }

@@ -292,6 +292,26 @@ void c4_net_release(struct c4_net *net)
 	*net = (struct c4_net){0};
 }
 
+/* ---- look-up --------------------------------------------------------------------------------- */
+
+static uint32_t position(const uint32_t *list, uint32_t n, uint32_t wanted)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (list[i] == wanted)
+			return i;
+	return C4_NONE;
+}
+
+uint32_t c4_net_colour(const struct c4_net *n, uint32_t pod, uint32_t spine)
+{
+	return position(n->spine + (uint64_t)pod * n->colours, n->colours, spine);
+}
+
+uint32_t c4_net_core(const struct c4_net *n, uint32_t colour, uint32_t core)
+{
+	return position(n->core + (uint64_t)colour * n->cores, n->cores, core);
+}
+
 /* ---- bundles --------------------------------------------------------------------------------- */
 
 static double link_rate(const struct c4_net *n, const struct c4_bundle *b, uint32_t i)

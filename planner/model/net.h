@@ -60,6 +60,10 @@ static inline const struct c4_bundle *c4_net_over(const struct c4_net *n, uint32
 	return &n->over[((uint64_t)pod * n->colours + colour) * n->cores + core];
 }
 
+/* The colour of a spine in a pod, the place of a core at a colour; C4_NONE if it has none there. */
+uint32_t c4_net_colour(const struct c4_net *n, uint32_t pod, uint32_t spine);
+uint32_t c4_net_core(const struct c4_net *n, uint32_t colour, uint32_t core);
+
 /* Rate of a bundle now, in units of net->rate; 0: dead or absent. */
 double c4_bundle_rate(const struct c4_net *n, const struct c4_bundle *b);
 

@@ -24,6 +24,17 @@ void c4_plan_release(struct c4_plan *p)
 	*p = (struct c4_plan){0};
 }
 
+enum c4_route_state c4_route_plain_state(const struct c4_fabric *f, uint32_t src, uint32_t dst)
+{
+	const struct c4_nic *a = &f->nics[src], *b = &f->nics[dst];
+
+	if (a->leaf == b->leaf)
+		return C4_ROUTE_LOCAL;
+	if (f->switches[a->leaf].net == f->switches[b->leaf].net)
+		return C4_ROUTE_NONE;
+	return a->plane == b->plane ? C4_ROUTE_NO_PATH : C4_ROUTE_TWO_PLANES;
+}
+
 /* ---- hops ------------------------------------------------------------------------------------ */
 
 static uint32_t link_between(const struct c4_fabric *f, uint32_t lower, uint32_t upper,

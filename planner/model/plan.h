@@ -51,6 +51,12 @@ struct c4_plan {
 int c4_plan_init(struct c4_plan *p, const struct c4_demand *d);
 void c4_plan_release(struct c4_plan *p);
 
+/*
+ * What can be said of a connection without planning: LOCAL under one leaf, TWO_PLANES, NO_PATH in
+ * one plane without any link between; else NONE, it has to be planned.
+ */
+enum c4_route_state c4_route_plain_state(const struct c4_fabric *f, uint32_t src, uint32_t dst);
+
 /* Links a route takes, in order, with the direction: at most 4. */
 struct c4_hop {
 	uint32_t link; /* of the fabric */

@@ -373,17 +373,6 @@ void c4_live_lift(struct c4_replan *r, struct c4_live_net *n, uint32_t qp)
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-static enum c4_route_state plain_state(const struct c4_replan *r, uint32_t src, uint32_t dst)
-{
-	const struct c4_nic *a = &r->f->nics[src], *b = &r->f->nics[dst];
-
-	if (a->leaf == b->leaf)
-		return C4_ROUTE_LOCAL;
-	if (r->f->switches[a->leaf].net == r->f->switches[b->leaf].net)
-		return C4_ROUTE_NONE;
-	return a->plane == b->plane ? C4_ROUTE_NO_PATH : C4_ROUTE_TWO_PLANES;
-}
-
 static int make_conn(struct c4_replan *r, uint32_t src, uint32_t dst, double weight, uint32_t qps,
 		     uint32_t *ret)
 {
@@ -407,7 +396,7 @@ static int make_conn(struct c4_replan *r, uint32_t src, uint32_t dst, double wei
 			.edge = C4_NONE,
 			.backup = C4_UNCOLOURED,
 			.route = {.share = 1.0f / (float)qps,
-				  .state = (uint8_t)plain_state(r, src, dst)},
+				  .state = (uint8_t)c4_route_plain_state(r->f, src, dst)},
 		};
 	r->stats.conns++;
 	r->stats.qps += qps;
@@ -479,15 +468,6 @@ int64_t c4_replan_add(struct c4_replan *r, uint32_t src, uint32_t dst, double we
 	return conn;
 }
 
-static uint32_t position(const uint32_t *list, uint32_t n, uint32_t wanted)
-{
-	uint32_t i = 0;
-
-	while (i < n && list[i] != wanted)
-		i++;
-	return i;
-}
-
 static bool keep(struct c4_live_net *n, const struct c4_live_qp *q, const struct c4_route *route)
 {
 	const struct c4_net *net = &n->net;
@@ -496,9 +476,9 @@ static bool keep(struct c4_live_net *n, const struct c4_live_qp *q, const struct
 
 	if (route->state != C4_ROUTE_SPINE && route->state != C4_ROUTE_CORE)
 		return false;
-	colour = position(net->spine + net->pod[end[0]] * net->colours, net->colours, route->up);
-	if (colour < net->colours && route->state == C4_ROUTE_CORE)
-		core = position(net->core + colour * net->cores, net->cores, route->core);
+	colour = c4_net_colour(net, net->pod[end[0]], route->up);
+	if (colour != C4_NONE && route->state == C4_ROUTE_CORE)
+		core = c4_net_core(net, colour, route->core);
 	return !c4_place_keep(&n->place, (struct c4_placed){q->layer, q->edge}, colour, core);
 }
 

@@ -20,15 +20,6 @@ struct where {
 	uint32_t colour; /* of the vertex's links: spine's position, or core's */
 };
 
-static uint32_t position(const uint32_t *list, uint32_t n, uint32_t wanted)
-{
-	uint32_t i = 0;
-
-	while (i < n && list[i] != wanted)
-		i++;
-	return i;
-}
-
 /* False for a link that no route takes: a spine that goes nowhere, cores of a single pod. */
 static bool find_link(struct c4_replan *r, uint32_t link, struct where *ret)
 {
@@ -38,17 +29,16 @@ static bool find_link(struct c4_replan *r, uint32_t link, struct where *ret)
 	uint32_t pod = r->f->switches[l->a].pod;
 
 	*ret = (struct where){.n = n, .over = r->f->switches[l->a].tier == C4_SPINE};
-	if (!ret->over) {
+	if (ret->over) {
+		uint32_t c = c4_net_colour(net, pod, l->a);
+
+		ret->vertex = pod * net->colours + c;
+		ret->colour = c == C4_NONE ? C4_NONE : c4_net_core(net, c, l->b);
+	} else {
 		ret->vertex = r->local[l->a];
-		ret->colour = position(net->spine + pod * net->colours, net->colours, l->b);
-		return ret->colour < net->colours;
+		ret->colour = c4_net_colour(net, pod, l->b);
 	}
-	ret->vertex = position(net->spine, net->n_pods * net->colours, l->a);
-	if (!net->cores || ret->vertex == net->n_pods * net->colours)
-		return false;
-	ret->colour =
-		position(net->core + (ret->vertex % net->colours) * net->cores, net->cores, l->b);
-	return ret->colour < net->cores;
+	return ret->colour != C4_NONE;
 }
 
 static const struct c4_kempe *colouring(const struct where *w, uint32_t layer)
