@@ -13,11 +13,13 @@ struct level {
 	uint32_t index;	 /* of a list: the next item */
 };
 
+#define DONE UINT32_MAX /* found, or where it would be was left */
+
 struct search {
 	const struct c4_yaml_path *paths;
 	uint32_t *lines;
-	uint32_t *matched; /* steps of each path that lead to where the parser is */
-	size_t n;
+	uint32_t *matched; /* steps of each path that lead to where the parser is; DONE */
+	size_t n, found;
 	struct level levels[C4_YAML_STEPS];
 	uint32_t depth;
 	const char *key; /* the one just read; NULL for items */
@@ -32,6 +34,12 @@ static bool step_fits(const struct search *s, const struct c4_yaml_step *step, u
 	return !step->key && step->index == index;
 }
 
+static void done(struct search *s, size_t i)
+{
+	s->matched[i] = DONE;
+	s->found++;
+}
+
 /* A node begins at the present depth, as the value of s->key or as item `index`. */
 static void visit(struct search *s, uint32_t index, uint32_t line, bool container)
 {
@@ -42,7 +50,9 @@ static void visit(struct search *s, uint32_t index, uint32_t line, bool containe
 		    !step_fits(s, &p->steps[s->depth - 1], index))
 			continue;
 		s->lines[i] = s->key ? s->key_line : line;
-		if (container)
+		if (p->n == s->depth)
+			done(s, i);
+		else if (container)
 			s->matched[i] = s->depth;
 	}
 }
@@ -80,11 +90,11 @@ static void leave(struct search *s)
 {
 	s->depth--;
 	for (size_t i = 0; i < s->n; i++)
-		if (s->depth && s->matched[i] > s->depth - 1)
-			s->matched[i] = s->depth - 1;
+		if (s->matched[i] != DONE && s->matched[i] >= s->depth)
+			done(s, i);
 }
 
-/* False at the end of the document. */
+/* False at the end of the document, or when nothing is left to be found. */
 static bool take(struct search *s, const yaml_event_t *e)
 {
 	bool go_on = true;
@@ -111,7 +121,7 @@ static void run(struct search *s, yaml_parser_t *parser)
 	yaml_event_t e;
 	bool go_on = true;
 
-	while (go_on && yaml_parser_parse(parser, &e)) {
+	while (go_on && s->found < s->n && yaml_parser_parse(parser, &e)) {
 		go_on = take(s, &e);
 		yaml_event_delete(&e);
 	}
@@ -123,11 +133,14 @@ void c4_yaml_locate(const char *text, size_t len, const struct c4_yaml_path *pat
 	struct search s = {.paths = paths, .lines = lines, .n = n};
 	yaml_parser_t parser;
 
+	s.matched = calloc(n + 1, sizeof *s.matched);
 	for (size_t i = 0; i < n; i++)
 		lines[i] = 1;
-	s.matched = calloc(n + 1, sizeof *s.matched);
 	if (!s.matched)
 		return;
+	for (size_t i = 0; i < n; i++)
+		if (!paths[i].n)
+			done(&s, i);
 	if (yaml_parser_initialize(&parser)) {
 		yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 		run(&s, &parser);

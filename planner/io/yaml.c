@@ -18,21 +18,26 @@
 
 /* ---- bounded memory -------------------------------------------------------------------------- */
 
+struct budget {
+	size_t held, limit;
+};
+
 static void *allocate(void *ctx, void *old, size_t size)
 {
-	size_t *held = ctx, before = malloc_usable_size(old);
+	struct budget *b = ctx;
+	size_t before = malloc_usable_size(old);
 	void *p;
 
 	if (!size) {
-		*held -= before;
+		b->held -= before;
 		free(old);
 		return NULL;
 	}
-	if (size > before && size - before > C4_YAML_MEMORY_MAX - *held)
+	if (size > before && (b->held > b->limit || size - before > b->limit - b->held))
 		return NULL;
 	p = realloc(old, size);
 	if (p)
-		*held = *held - before + malloc_usable_size(p);
+		b->held = b->held - before + malloc_usable_size(p);
 	return p;
 }
 
@@ -263,8 +268,8 @@ static int refuse(struct c4_complaints *c, cyaml_err_t err, const struct account
 	uint32_t line;
 
 	if (err == CYAML_ERR_OOM) {
-		c4_complain(c, 0, "out of memory, expected to need less than %zu MiB",
-			    C4_YAML_MEMORY_MAX >> 20);
+		c4_complain(c, 0, "out of memory, expected to need at most %u times its length",
+			    C4_YAML_MEMORY_PER_BYTE);
 		return -ENOMEM;
 	}
 	if (err == CYAML_ERR_LIBYAML_PARSER && c4_yaml_syntax(text, len, &line, what, sizeof what))
@@ -287,13 +292,13 @@ static int refuse_empty(struct c4_complaints *c, const cyaml_schema_value_t *sch
 int c4_yaml_load(const char *text, size_t len, const cyaml_schema_value_t *schema, void **ret,
 		 struct c4_complaints *c)
 {
-	size_t held = 0;
+	struct budget budget = {.limit = C4_YAML_MEMORY_BASE + C4_YAML_MEMORY_PER_BYTE * len};
 	struct account a = {0};
 	cyaml_config_t config = {.log_fn = listen,
 				 .log_ctx = &a,
 				 .log_level = CYAML_LOG_ERROR,
 				 .mem_fn = allocate,
-				 .mem_ctx = &held};
+				 .mem_ctx = &budget};
 	cyaml_data_t *data = NULL;
 	cyaml_err_t err = cyaml_load_data((const uint8_t *)text, len, &config, schema, &data, NULL);
 
@@ -305,8 +310,8 @@ int c4_yaml_load(const char *text, size_t len, const cyaml_schema_value_t *schem
 
 void c4_yaml_free(const cyaml_schema_value_t *schema, void *data)
 {
-	size_t held = SIZE_MAX;
-	cyaml_config_t config = {.mem_fn = allocate, .mem_ctx = &held};
+	struct budget budget = {.held = SIZE_MAX};
+	cyaml_config_t config = {.mem_fn = allocate, .mem_ctx = &budget};
 
 	cyaml_free(&config, schema, data, 0);
 }

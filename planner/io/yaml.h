@@ -12,7 +12,9 @@
 
 #include "planner/io/complaint.h"
 
-#define C4_YAML_MEMORY_MAX ((size_t)4 << 30)
+/* What a text may unfold to; an honest one takes 5 to 10 bytes per byte. */
+#define C4_YAML_MEMORY_BASE	((size_t)64 << 20)
+#define C4_YAML_MEMORY_PER_BYTE 16u
 
 /*
  * *ret is what the schema describes; give it back with c4_yaml_free(). 0, or a negative errno with
