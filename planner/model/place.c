@@ -271,8 +271,10 @@ static void settle_log(struct c4_place *p, uint32_t layer, bool over)
 	c4_kempe_mark(k);
 }
 
-/* The core with the smallest share of its links in use, dead ones excepted. */
-static uint32_t emptiest_core(const struct c4_place *p, const struct c4_place_layer *l, uint32_t e)
+/* The core with the smallest share of its links in use, dead ones excepted, and this share with the
+ * QP on it: infinite when there is none. */
+static uint32_t emptiest_core(const struct c4_place *p, const struct c4_place_layer *l, uint32_t e,
+			      double *ret_util)
 {
 	const struct c4_kempe *k = &l->over;
 	uint32_t best = C4_NONE;
@@ -294,6 +296,7 @@ static uint32_t emptiest_core(const struct c4_place *p, const struct c4_place_la
 			best = c;
 		}
 	}
+	*ret_util = least;
 	return best;
 }
 
@@ -311,13 +314,14 @@ static int join_core(struct c4_place *p, uint32_t layer, uint32_t e, uint32_t bu
 {
 	struct c4_place_layer *l = &p->layers[layer];
 	uint32_t core;
+	double util;
 	int rc;
 
 	rejoin(p, l, e, l->top.edges[e].colour);
 	rc = c4_kempe_insert(&l->over, e, budget);
 	if (!rc || !force)
 		return rc;
-	core = emptiest_core(p, l, e);
+	core = emptiest_core(p, l, e, &util);
 	if (core == C4_NONE)
 		return -ENOSPC;
 	c4_kempe_paint(&l->over, e, (uint16_t)core);
@@ -474,16 +478,22 @@ int c4_place_insert(struct c4_place *p, struct c4_placed at, uint32_t budget)
 	return rc && p->net->cores ? insert_elsewhere(p, at, budget) : rc;
 }
 
-static double util_with(const struct c4_place *p, uint32_t layer, uint32_t e, uint32_t colour)
+/* The fullest link of the QP's way by this spine and the best core for it, with the QP on it. */
+static double util_with(const struct c4_place *p, struct c4_place_layer *l, uint32_t e,
+			uint32_t colour)
 {
-	const struct c4_kempe *k = &p->layers[layer].top;
+	const struct c4_kempe *k = &l->top;
 	double worst = 0;
 
+	if (crosses(p, &k->edges[e])) {
+		rejoin(p, l, e, colour);
+		emptiest_core(p, l, e, &worst);
+	}
 	for (int side = 0; side < 2; side++) {
 		uint64_t at = (uint64_t)k->edges[e].end[side] * k->colours + colour;
 		double rate = c4_bundle_rate(p->net, &p->net->up[at]);
-		double load = p->layers[layer].unit * (k->load[side][at] + 1) +
-			      others(p, layer, false, side, at);
+		double load = l->unit * (k->load[side][at] + 1) +
+			      others(p, (uint32_t)(l - p->layers), false, side, at);
 
 		worst = fmax(worst, rate > 0 ? load / rate : INFINITY);
 	}
@@ -493,14 +503,13 @@ static double util_with(const struct c4_place *p, uint32_t layer, uint32_t e, ui
 int c4_place_force(struct c4_place *p, struct c4_placed at)
 {
 	struct c4_place_layer *l = &p->layers[at.layer];
-	const uint16_t *end = l->top.edges[at.edge].end;
 	uint32_t best = C4_NONE;
 	double least = INFINITY;
 
 	for (uint32_t c = 0; c < l->top.colours; c++) {
-		double util = util_with(p, at.layer, at.edge, c);
+		double util = util_with(p, l, at.edge, c);
 
-		if (util < least && c4_net_joined_by(p->net, end[0], end[1], c)) {
+		if (util < least) {
 			least = util;
 			best = c;
 		}
