@@ -191,25 +191,24 @@ static int take_line(struct topology *t, struct slice line, uint32_t number)
 }
 
 /*
- * A backslash at the end joins the next line. Both bytes become blanks, the second one of a kind
- * that still tells that a line ended there.
+ * A backslash at the end joins the next line, in place; the ends of line that go are put behind
+ * the joined line, so that the numbers of the next ones stay right. Returns the new length.
  */
-static void join_lines(char *text, size_t len)
+static size_t join_lines(char *text, size_t len)
 {
-	for (size_t i = 0; i + 1 < len; i++)
-		if (text[i] == '\\' && text[i + 1] == '\n') {
-			text[i] = ' ';
-			text[i + 1] = '\v';
+	size_t kept = 0, owed = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '\\' && i + 1 < len && text[i + 1] == '\n') {
+			owed++;
+			i++;
+			continue;
 		}
-}
-
-static uint32_t joined(const struct c4_lines *l)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < l->n; i++)
-		n += l->line[i] == '\v';
-	return n;
+		text[kept++] = text[i];
+		for (; text[i] == '\n' && owed; owed--)
+			text[kept++] = '\n';
+	}
+	return kept;
 }
 
 static int take_lines(struct topology *t, const char *text, size_t len)
@@ -222,7 +221,6 @@ static int take_lines(struct topology *t, const char *text, size_t len)
 		size_t n = comment ? (size_t)(comment - l.line) : l.n;
 
 		rc = take_line(t, (struct slice){l.line, n}, l.number);
-		l.number += joined(&l);
 	}
 	return rc;
 }
@@ -417,8 +415,7 @@ static int read_all(struct topology *t, char *text, size_t len)
 {
 	int rc;
 
-	join_lines(text, len);
-	rc = take_lines(t, text, len);
+	rc = take_lines(t, text, join_lines(text, len));
 	if (rc || t->c->n)
 		return rc ? rc : -EINVAL;
 	expand_lists(t);
