@@ -68,21 +68,32 @@ static int failed(const char *what)
 
 /* ---- input ----------------------------------------------------------------------------------- */
 
+/* 0, or the exit status. */
+static int choose_qps(const struct work *w, uint32_t *ret)
+{
+	uint64_t n = 0;
+
+	if (!strcmp(opt.qps, "auto"))
+		return c4_assign_qps(&w->f, &w->d, QPS_AUTO_MAX, ret) ? failed("out of memory") : 0;
+	if (c4_str_parse_u64(opt.qps, &n) != strlen(opt.qps) || !n || n > C4_CONN_QPS_MAX)
+		return c4_cli_misuse(&cli, "--qps: '%s' is not auto or a number from 1 to %u",
+				     opt.qps, C4_CONN_QPS_MAX);
+	*ret = (uint32_t)n;
+	return 0;
+}
+
 static int set_qps(struct work *w)
 {
 	struct c4_fault fault;
-	uint64_t n = 0;
+	uint32_t n;
+	int rc;
 
 	if (!opt.qps)
 		return 0;
-	if (!strcmp(opt.qps, "auto"))
-		n = c4_assign_qps(&w->f, &w->d, QPS_AUTO_MAX);
-	else if (c4_str_parse_u64(opt.qps, &n) != strlen(opt.qps) || n > C4_CONN_QPS_MAX)
-		n = 0;
-	if (!n)
-		return c4_cli_misuse(&cli, "--qps: '%s' is not auto or a number from 1 to %u",
-				     opt.qps, C4_CONN_QPS_MAX);
-	return c4_demand_set_qps(&w->d, (uint32_t)n, &fault) ? failed(fault.what) : 0;
+	rc = choose_qps(w, &n);
+	if (rc)
+		return rc;
+	return c4_demand_set_qps(&w->d, n, &fault) ? failed(fault.what) : 0;
 }
 
 static int read_previous(struct work *w)

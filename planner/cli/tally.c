@@ -246,16 +246,33 @@ static int by_load(const void *x, const void *y)
 	return order ? order : strcmp(a->to, b->to);
 }
 
+/* The seats of most QPs, most first; returns how many. */
+static uint64_t largest(const struct c4_tally_spine *s, const struct c4_tally_seat **top)
+{
+	uint64_t n = 0;
+
+	for (const struct c4_tally_seat *seat = s->seats; seat; seat = seat->next) {
+		uint64_t at = n < JOBS_SHOWN ? n++ : JOBS_SHOWN - 1;
+
+		if (top[at] && top[at]->qps > seat->qps)
+			continue; /* full, and the smallest of them is larger */
+		for (; at && top[at - 1]->qps <= seat->qps; at--)
+			top[at] = top[at - 1];
+		top[at] = seat;
+	}
+	return n;
+}
+
 static void add_jobs(struct c4_table *t, const struct c4_tally_spine *s)
 {
+	const struct c4_tally_seat *top[JOBS_SHOWN] = {NULL};
+	uint64_t n = largest(s, top);
 	struct c4_buf b = {0};
-	uint64_t shown = 0;
 
-	for (const struct c4_tally_seat *seat = s->seats; seat && shown < JOBS_SHOWN;
-	     seat = seat->next, shown++)
-		c4_buf_printf(&b, "%s%.40s ×%" PRIu64, shown ? ", " : "", seat->job, seat->qps);
-	if (s->jobs > shown)
-		c4_buf_printf(&b, ", … %" PRIu64 " more", s->jobs - shown);
+	for (uint64_t i = 0; i < n; i++)
+		c4_buf_printf(&b, "%s%.40s ×%" PRIu64, i ? ", " : "", top[i]->job, top[i]->qps);
+	if (s->jobs > n)
+		c4_buf_printf(&b, ", … %" PRIu64 " more", s->jobs - n);
 	c4_table_add(t, "%s", c4_buf_str(&b));
 	c4_buf_release(&b);
 }
