@@ -135,21 +135,39 @@ static void try_two(struct walker *w, uint32_t from, struct c4_path *path, struc
 typedef void (*chooser)(struct walker *w, uint32_t from, struct c4_path *path, struct score s,
 			double load);
 
-static void take_best(struct walker *w, uint32_t from, uint32_t to, double load, struct c4_route *r)
+static void add_path(struct walker *w, uint32_t from, const struct c4_path *path, double load)
 {
 	uint32_t at = from;
 
-	if (w->best_score.ties == 0 || c4_path_to_route(w->f, from, to, &w->best, r)) {
+	for (uint32_t i = 0; i < path->hops; i++) {
+		const struct c4_link *l = &w->f->links[path->link[i]];
+
+		w->util[2 * (size_t)path->link[i] + (l->a != at)] +=
+			load * w->per_load[path->link[i]];
+		at = l->a == at ? l->b : l->a;
+	}
+}
+
+static void take_best(struct walker *w, uint32_t from, uint32_t to, double load, struct c4_route *r)
+{
+	if (w->best_score.ties && c4_path_to_route(w->f, from, to, &w->best, r) == 0)
+		add_path(w, from, &w->best, load);
+	else
 		r->state = w->f->switches[from].net == w->f->switches[to].net ? C4_ROUTE_NO_PATH
 									      : C4_ROUTE_TWO_PLANES;
-		return;
-	}
-	for (uint32_t i = 0; i < w->best.hops; i++) {
-		uint32_t link = w->best.link[i];
-		const struct c4_link *l = &w->f->links[link];
+}
 
-		w->util[2 * (size_t)link + (l->a != at)] += load * w->per_load[link];
-		at = l->a == at ? l->b : l->a;
+/* What stays where it is. */
+static void add_placed(struct walker *w, const struct c4_conn *c, const struct c4_plan *p)
+{
+	for (uint32_t q = c->first; q < c->first + c->qps; q++) {
+		struct c4_path path;
+
+		if (p->routes[q].state != C4_ROUTE_SPINE && p->routes[q].state != C4_ROUTE_CORE)
+			continue;
+		c4_path_of_route(w->f, c, &p->routes[q], &path);
+		add_path(w, w->f->nics[c->src].leaf, &path,
+			 (double)c->weight * (double)p->routes[q].share);
 	}
 }
 
@@ -162,6 +180,8 @@ static void place_conn(struct walker *w, const struct c4_conn *c, chooser choose
 		double load = (double)c->weight * (double)p->routes[q].share;
 		struct c4_path path = {.hops = 0};
 
+		if (p->routes[q].state != C4_ROUTE_NONE)
+			continue;
 		w->best_score = (struct score){.most = 1e300};
 		choose(w, from, &path, (struct score){0}, load);
 		take_best(w, from, to, load, &p->routes[q]);
@@ -191,6 +211,8 @@ static int place_all(const struct c4_fabric *f, const struct c4_demand *d, uint6
 	struct walker w;
 	int rc = open_walker(&w, f, seed);
 
+	for (uint32_t i = 0; rc == 0 && i < d->n_conns; i++)
+		add_placed(&w, &d->conns[i], p);
 	for (uint32_t i = 0; rc == 0 && i < d->n_conns; i++)
 		place_conn(&w, &d->conns[i], choose, p);
 	c4_ecmp_release(&w.ecmp);

@@ -2,16 +2,17 @@
 /*
  * baseline.h - what routes look like without a planner, or with a simple one: for comparison.
  *
- * Each fills a plan from c4_plan_init() and measures it; bounds are left as they are. The same seed
- * gives the same plan. Pure, one thread.
+ * Each fills a plan and measures it; bounds are left as they are. Routes that have a state already
+ * stay (ECMP: that have a port), the others are added in the demand's order. The same seed gives
+ * the same plan. Pure, one thread.
  */
 #ifndef C4_PLANNER_BASELINE_H
 #define C4_PLANNER_BASELINE_H
 
 #include "planner/model/oracle.h"
 
-/* Every QP gets a random source port and goes where the switches (oracle: all-knowing) send it.
- * 0 or -ENOMEM. */
+/* Every QP gets a random source port and goes where the switches (an oracle that knows all) send
+ * it. 0 or -ENOMEM. */
 int c4_baseline_ecmp(struct c4_oracle *switches, const struct c4_fabric *f,
 		     const struct c4_demand *d, uint64_t seed, struct c4_plan *p);
 

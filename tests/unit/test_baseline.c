@@ -111,6 +111,26 @@ static void test_greedy_avoids_slow_and_dead_links(void **state)
 	close_scene(&s);
 }
 
+/* What is there stays and counts; only what is new is placed. */
+static void test_greedy_adds_to_what_is_there(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	open_scene(&s, flat(2, 2, 2));
+	connect(&s, 0, 2, 1);
+	connect(&s, 1, 3, 1);
+	for (uint32_t spine = 0; spine < 2; spine++) {
+		replan(&s);
+		s.p.routes[1].state = C4_ROUTE_SPINE;
+		s.p.routes[1].up = (uint16_t)(2 + spine);
+		assert_int_equal(c4_baseline_greedy(&s.f, &s.d, 1, &s.p), 0);
+		assert_int_equal(s.p.routes[1].up, 2 + spine);
+		assert_int_equal(s.p.routes[0].up, 3 - spine);
+	}
+	close_scene(&s);
+}
+
 /* Ports decide: the plan of ECMP is what the switches do with its ports, and differs by seed. */
 static void test_ecmp_goes_where_the_hash_sends_it(void **state)
 {
@@ -206,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_greedy_is_perfect_between_two_leaves),
 		cmocka_unit_test(test_greedy_can_be_trapped),
 		cmocka_unit_test(test_greedy_avoids_slow_and_dead_links),
+		cmocka_unit_test(test_greedy_adds_to_what_is_there),
 		cmocka_unit_test(test_ecmp_goes_where_the_hash_sends_it),
 		cmocka_unit_test(test_two_choices_beat_one),
 		cmocka_unit_test(test_planes_do_not_meet),
