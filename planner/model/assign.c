@@ -106,20 +106,30 @@ static void group_release(struct c4_group *g)
 
 /* ---- all nets -------------------------------------------------------------------------------- */
 
+/* Routes are chosen for equal shares, whatever becomes of the shares afterwards. */
 static int plan_group(struct c4_group *g)
 {
-	struct c4_bound_input in = {g->edges, g->n,	   g->layer,
-				    g->size,  g->n_layers, g->opts->weighted};
-	struct c4_bound bound;
-	int rc = c4_bound_net(&g->net, &in, &bound);
+	struct c4_bound_input in = {
+		.edges = g->edges,
+		.n_edges = g->n,
+		.of = g->layer,
+		.size = g->size,
+		.n_sizes = g->n_layers,
+	};
+	struct c4_bound whole, bound;
+	int rc = c4_bound_net(&g->net, &in, &whole);
 
+	in.split = g->opts->weighted;
+	bound = whole;
+	if (!rc && in.split)
+		rc = c4_bound_net(&g->net, &in, &bound);
 	if (rc)
 		return rc;
 	g->plan->lower_bound = fmax(g->plan->lower_bound, bound.load);
 	g->plan->util_bound = fmax(g->plan->util_bound, bound.util);
 	if (g->n_layers == 1 && !g->opts->previous && c4_net_uniform(&g->net))
-		return c4_group_exact(g, bound.util);
-	return c4_group_repair(g, bound.util);
+		return c4_group_exact(g, whole.util);
+	return c4_group_repair(g, whole.util);
 }
 
 static int plan_net(const struct c4_fabric *f, const struct c4_demand *d,

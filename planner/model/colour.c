@@ -92,7 +92,11 @@ static void walk(struct colouring *w, uint32_t i, int side)
 	}
 }
 
-/* First half to the front of e; its length. */
+/*
+ * First half to the front of e; its length. The second half is turned round: QPs of one connection
+ * fall into both halves, and halves in the same order would be coloured alike, so that the QPs of a
+ * connection met the same company everywhere.
+ */
 static uint32_t split(struct colouring *w, struct c4_colour_edge *e, uint32_t n)
 {
 	uint32_t first = 0, second = 0;
@@ -112,7 +116,8 @@ static uint32_t split(struct colouring *w, struct c4_colour_edge *e, uint32_t n)
 		else
 			e[first++] = e[i];
 	}
-	memcpy(e + first, w->aside, second * sizeof *e);
+	for (uint32_t i = 0; i < second; i++)
+		e[first + i] = w->aside[second - 1 - i];
 	return first;
 }
 

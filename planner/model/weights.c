@@ -6,10 +6,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define ROUNDS_MAX 256
-#define PATIENCE   16	/* rounds without gain before the end */
+#define ROUNDS_MAX 300
+#define PATIENCE   40	/* rounds without gain before the end */
 #define GAIN	   1e-4 /* relative; less is none */
-#define HALVINGS   40
+#define SHARPNESS  32	/* of the cost: how little a link below the fullest counts */
+#define RATE	   0.5	/* of a step, falling as 1 / (1 + round * COOLING) */
+#define COOLING	   0.05
 #define LEAST	   1e-3 /* a QP keeps this part of its connection: it must stay measurable */
 
 /* The ways of one connection. */
@@ -34,51 +36,35 @@ static void add(struct ways *w, uint32_t q, double share, double *load)
 			*load_of(load, &w->hops[q][i]) += w->weight * share;
 }
 
-/* What part of the connection fits on one way up to this utilisation. */
-static double fits(const struct ways *w, uint32_t q, double level, double *load)
+/* What one more bit costs on a way: near 1 on the fullest links, next to nothing on others. */
+static double cost(const struct ways *w, uint32_t q, double level, double *load)
 {
-	double least = INFINITY;
+	double sum = 0;
 
 	for (int i = 0; i < w->n_hops[q]; i++) {
 		const struct c4_hop *h = &w->hops[q][i];
 
 		if (h->link != C4_NONE)
-			least = fmin(least, level * (double)w->f->links[h->link].now_gbps -
-						    *load_of(load, h));
-	}
-	return fmax(LEAST, fmin(1, least / w->weight));
-}
-
-static double fill(struct ways *w, double level, double *load)
-{
-	double sum = 0;
-
-	for (uint32_t q = 0; q < w->n; q++) {
-		w->share[q] = fits(w, q, level, load);
-		sum += w->share[q];
+			sum += pow(*load_of(load, h) /
+					   ((double)w->f->links[h->link].now_gbps * level),
+				   SHARPNESS);
 	}
 	return sum;
 }
 
-/* Levels are loads per Gb/s. The level at which the ways hold the whole connection, by bisection.
- */
-static void balance(struct ways *w, double high, double *load)
+/* A step down: shares shrink with the cost of their ways, and are made to sum to 1 again. */
+static void shift(struct ways *w, double level, double rate, double *load)
 {
-	double low = 0, sum;
+	double share[C4_CONN_QPS_MAX], sum = 0;
 
-	while (fill(w, high, load) < 1 && high < 1e12)
-		high *= 2;
-	for (int i = 0; i < HALVINGS; i++) {
-		double middle = (low + high) / 2;
-
-		if (fill(w, middle, load) < 1)
-			low = middle;
-		else
-			high = middle;
+	for (uint32_t q = 0; q < w->n; q++) {
+		share[q] = fmax(LEAST, w->share[q] * exp(-rate * cost(w, q, level, load)));
+		sum += share[q];
 	}
-	sum = fill(w, high, load);
-	for (uint32_t q = 0; q < w->n; q++)
-		w->share[q] /= sum;
+	for (uint32_t q = 0; q < w->n; q++) {
+		add(w, q, share[q] / sum - w->share[q], load);
+		w->share[q] = share[q] / sum;
+	}
 }
 
 static bool look(struct ways *w, const struct c4_conn *c, const struct c4_plan *p)
@@ -108,20 +94,16 @@ static double largest(const struct c4_fabric *f, const double *load)
 }
 
 static void round_of(struct ways *w, const struct c4_demand *d, struct c4_plan *p, double level,
-		     double *load)
+		     double rate, double *load)
 {
 	for (uint32_t i = 0; i < d->n_conns; i++) {
 		const struct c4_conn *c = &d->conns[i];
 
 		if (!look(w, c, p))
 			continue;
+		shift(w, level, rate, load);
 		for (uint32_t q = 0; q < w->n; q++)
-			add(w, q, -w->share[q], load);
-		balance(w, level, load);
-		for (uint32_t q = 0; q < w->n; q++) {
 			p->routes[c->first + q].share = (float)w->share[q];
-			add(w, q, w->share[q], load);
-		}
 	}
 }
 
@@ -148,7 +130,7 @@ int c4_weights_balance(const struct c4_fabric *f, const struct c4_demand *d, str
 		return -ENOMEM;
 	save(p, best);
 	for (int i = 0, idle = 0; i < ROUNDS_MAX && idle < PATIENCE; i++, idle++) {
-		round_of(&w, d, p, level, load);
+		round_of(&w, d, p, level, RATE / (1 + i * COOLING), load);
 		level = largest(f, load);
 		if (level > least * (1 - GAIN))
 			continue;

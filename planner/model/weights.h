@@ -2,10 +2,11 @@
 /*
  * weights.h - unequal shares for the QPs of a connection: more on emptier ways.
  *
- * Routes stay; only shares move, so nothing reconnects. Each connection in turn fills its ways,
- * given what the others put on them, to one level (water-filling); round after round the largest
- * utilisation falls towards what splitting can reach on these routes. This is what equal shares
- * cannot do when live spines do not divide the QPs. Pure, one thread.
+ * Routes stay; only shares move, so nothing reconnects. Multiplicative weights (Plotkin, Shmoys,
+ * Tardos 1995): round after round each connection takes share from its ways by what their links
+ * cost, a steep power of utilisation, so the fullest links are relieved first; the best round is
+ * kept. The largest utilisation comes near what splitting can reach on these routes, which equal
+ * shares cannot when the live spines do not divide the QPs. Pure, one thread.
  */
 #ifndef C4_PLANNER_WEIGHTS_H
 #define C4_PLANNER_WEIGHTS_H
