@@ -253,6 +253,42 @@ static void test_what_is_written_reads_back(void **state)
 	c4_fabric_release(&f);
 }
 
+/* Sorted keys, one per line, an entry that stands twice as an alias: PyYAML's way. */
+static void test_what_a_script_dumps(void **state)
+{
+	static const char text[] = "hosts:\n"
+				   "- name: h0\n"
+				   "  nics:\n"
+				   "  - leaf: leaf0\n"
+				   "    name: r0p0\n"
+				   "    plane: 0\n"
+				   "    rail: 0\n"
+				   "leaves:\n"
+				   "- leaf0\n"
+				   "links:\n"
+				   "- &id001\n"
+				   "  a: leaf0\n"
+				   "  b: spine0\n"
+				   "  gbps: 400.0\n"
+				   "  now_gbps: null\n"
+				   "- *id001\n"
+				   "- a: leaf0\n"
+				   "  b: spine0\n"
+				   "  gbps: 4.0e+2\n"
+				   "schema: c4.fabric/v1\n"
+				   "spines:\n"
+				   "- spine0\n";
+	struct c4_buf errors = {0};
+	struct c4_fabric f;
+
+	(void)state;
+	if (parse(&f, text, &errors))
+		fail_msg("%s", c4_buf_str(&errors));
+	assert_int_equal(f.n_links, 3);
+	assert_true(f.links[1].now_gbps == 400.f && f.links[2].gbps == 400.f);
+	c4_fabric_release(&f);
+}
+
 static void test_unreadable_files(void **state)
 {
 	struct c4_buf errors = {0};
@@ -275,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_mistakes_are_counted),
 		cmocka_unit_test(test_aliases_are_bounded),
 		cmocka_unit_test(test_what_is_written_reads_back),
+		cmocka_unit_test(test_what_a_script_dumps),
 		cmocka_unit_test(test_unreadable_files),
 	};
 
