@@ -320,3 +320,37 @@ int c4_kempe_insert(struct c4_kempe *k, uint32_t edge, uint32_t budget)
 		return change(k, edge, c) ? 0 : -ENOSPC;
 	return insert_by_chain(k, edge, budget);
 }
+
+/* An edge too many of a colour at a vertex, if there is one, leaves along a chain. */
+static bool relieve(struct c4_kempe *k, uint32_t e, int side, uint16_t colour, uint32_t limit)
+{
+	uint32_t vertex = k->edges[e].end[side], began = k->n_log, n;
+	uint16_t other[CANDIDATES];
+
+	if (!over(k, side, vertex, colour))
+		return true;
+	n = candidates(k, side, e, other);
+	for (uint32_t i = 0; i < n; i++) {
+		if (chain(k, side, vertex, colour, other[i], limit))
+			return true;
+		undo_to(k, began);
+	}
+	return false;
+}
+
+int c4_kempe_insert_as(struct c4_kempe *k, uint32_t edge, uint16_t colour, uint32_t budget)
+{
+	const uint16_t *end = k->edges[edge].end;
+	uint32_t began = k->n_log;
+
+	if (!k->cap[0][place(k, end[0], colour)] || !k->cap[1][place(k, end[1], colour)] ||
+	    !change(k, edge, colour))
+		return -ENOSPC;
+	k->edges[edge].moved = 1;
+	if (!relieve(k, edge, 0, colour, budget) || !relieve(k, edge, 1, colour, budget)) {
+		undo_to(k, began);
+		return -ENOSPC;
+	}
+	forget_moved(k, began);
+	return 0;
+}

@@ -82,6 +82,12 @@ void c4_kempe_paint(struct c4_kempe *k, uint32_t edge, uint16_t colour);
  */
 int c4_kempe_insert(struct c4_kempe *k, uint32_t edge, uint32_t budget);
 
+/*
+ * The same with this colour: what is in its way at either end leaves along a chain. Two chains
+ * reach what one cannot, for a caller with time to try colour after colour. 0 or -ENOSPC.
+ */
+int c4_kempe_insert_as(struct c4_kempe *k, uint32_t edge, uint16_t colour, uint32_t budget);
+
 /* The log so far is forgotten; changes from here on can be told or undone. */
 void c4_kempe_mark(struct c4_kempe *k);
 void c4_kempe_undo(struct c4_kempe *k);

@@ -478,6 +478,13 @@ int c4_place_insert(struct c4_place *p, struct c4_placed at, uint32_t budget)
 	return rc && p->net->cores ? insert_elsewhere(p, at, budget) : rc;
 }
 
+int c4_place_insert_as(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t budget)
+{
+	int rc = c4_kempe_insert_as(&p->layers[at.layer].top, at.edge, (uint16_t)colour, budget);
+
+	return rc ? rc : settle(p, at, budget, false);
+}
+
 /* The fullest link of the QP's way by this spine and the best core for it, with the QP on it. */
 static double util_with(const struct c4_place *p, struct c4_place_layer *l, uint32_t e,
 			uint32_t colour)

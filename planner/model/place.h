@@ -81,6 +81,9 @@ int c4_place_keep(struct c4_place *p, struct c4_placed at, uint32_t colour, uint
 /* Any way within the limit, moving at most `budget` other QPs; -ENOSPC with nothing changed. */
 int c4_place_insert(struct c4_place *p, struct c4_placed at, uint32_t budget);
 
+/* The same by the spine of this colour. */
+int c4_place_insert_as(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t budget);
+
 /* The least bad way, limit or not. -ENOSPC: no live path joins the leaves. */
 int c4_place_force(struct c4_place *p, struct c4_placed at);
 

@@ -175,6 +175,25 @@ static void do_insert(struct model *m, struct dice *dice)
 	follow_log(m);
 }
 
+/* By a given colour: two chains at most, or nothing changed. */
+static void do_insert_as(struct model *m, struct dice *dice)
+{
+	uint32_t e = any_used(m, dice), before = overfull(&m->k), budget = dice_below(dice, 40);
+	uint16_t c = (uint16_t)dice_below(dice, m->k.colours);
+
+	if (m->colour[e] != C4_UNCOLOURED)
+		return;
+	c4_kempe_mark(&m->k);
+	if (c4_kempe_insert_as(&m->k, e, c, budget)) {
+		assert_int_equal(m->k.n_log, 0);
+		return;
+	}
+	assert_int_equal(m->k.edges[e].colour, c);
+	assert_true(m->k.n_log <= 2 * budget + 1);
+	assert_true(overfull(&m->k) <= before);
+	follow_log(m);
+}
+
 static void do_paint(struct model *m, struct dice *dice)
 {
 	uint32_t e = any_used(m, dice);
@@ -217,7 +236,8 @@ static void do_and_undo(struct model *m, struct dice *dice)
 static void live(struct dice *dice, bool even)
 {
 	static void (*const acts[])(struct model *, struct dice *) = {
-		do_add, do_add, do_insert, do_insert, do_insert, do_paint, do_remove, do_and_undo};
+		do_add,	      do_add,	do_insert, do_insert,  do_insert,
+		do_insert_as, do_paint, do_remove, do_and_undo};
 	static struct model m;
 
 	model_init(&m, 1 + dice_below(dice, 8), 1 + dice_below(dice, 8), 1 + dice_below(dice, 9));
@@ -225,7 +245,7 @@ static void live(struct dice *dice, bool even)
 	do_add(&m, dice);
 	for (int i = 0; i < 400; i++) {
 		if (m.n_used)
-			acts[dice_below(dice, 8)](&m, dice);
+			acts[dice_below(dice, sizeof acts / sizeof *acts)](&m, dice);
 		else
 			do_add(&m, dice);
 		if (i % 8 == 0)

@@ -13,12 +13,15 @@
 #include <cmocka.h>
 
 #include "planner/model/place.h"
+#include "planner/model/squeeze.h"
 #include "tests/unit/plan_case.h"
 
 #define QPS    160u
 #define LAYERS 3u
 
 static const double sizes[LAYERS] = {1, 0.5, 0.3};
+
+static uint32_t squeezed; /* QPs that a chain alone did not place */
 
 struct qp {
 	bool used;
@@ -227,6 +230,17 @@ static void insert(struct world *w, struct dice *dice, struct qp *q)
 	int rc = c4_place_insert(&w->p, q->at, budget);
 	uint32_t changed = settle(w);
 
+	if (rc && dice_below(dice, 2)) {
+		uint32_t idle = w->idle;
+
+		assert_int_equal(changed, 0);
+		rc = c4_squeeze(&w->p, q->at, budget);
+		squeezed += !rc;
+		budget = QPS;
+		changed = settle(w);
+		w->idle = idle; /* who was asked to leave in vain is touched, too */
+	}
+
 	if (rc) {
 		assert_int_equal(rc, -ENOSPC);
 		assert_int_equal(changed, 0);
@@ -375,6 +389,7 @@ static void test_three_tiers(void **state)
 	(void)state;
 	for (int i = 0; i < (PLAN_SLOW ? 20 : 200); i++)
 		live(&dice, true, 1 + (uint32_t)i % LAYERS);
+	assert_true(squeezed > 0);
 }
 
 /* ---- layers ---------------------------------------------------------------------------------- */
