@@ -17,12 +17,32 @@ static int by_two_chains(struct c4_place *p, struct c4_placed at, uint32_t budge
 	return -ENOSPC;
 }
 
+static bool lives(const struct c4_net *n, const struct c4_bundle *all, const struct c4_kempe *k,
+		  uint32_t e)
+{
+	const struct c4_kempe_edge *edge = &k->edges[e];
+
+	return c4_bundle_rate(n, &all[(uint64_t)edge->end[0] * k->colours + edge->colour]) > 0 &&
+	       c4_bundle_rate(n, &all[(uint64_t)edge->end[1] * k->colours + edge->colour]) > 0;
+}
+
+/* The way of a QP could be given back to it. */
+static bool may_return(const struct c4_place *p, struct c4_placed at)
+{
+	const struct c4_place_layer *l = &p->layers[at.layer];
+
+	return lives(p->net, p->net->up, &l->top, at.edge) &&
+	       lives(p->net, p->net->over, &l->over, at.edge);
+}
+
 /* The QP takes the way of another one, which finds a new one: else both are where they were. */
 static bool take_over(struct c4_place *p, struct c4_placed at, uint32_t victim, uint32_t colour,
 		      uint32_t core, uint32_t budget)
 {
 	struct c4_placed other = {at.layer, victim};
 
+	if (!may_return(p, other))
+		return false;
 	c4_place_lift(p, other);
 	if (!c4_place_put(p, at, colour, core)) {
 		if (!c4_place_insert(p, other, budget))
@@ -42,7 +62,7 @@ static bool eject_from(struct c4_place *p, struct c4_placed at, int side, uint32
 	uint64_t place = ((uint64_t)pod * p->net->colours + colour) * p->net->cores + core;
 
 	for (uint32_t i = 0; i < EJECTIONS_PER_LINK && i < l->over.load[side][place]; i++)
-		/* whoever was asked in vain is the last of the ring now */
+		/* who was asked in vain is the last of the ring now */
 		if (take_over(p, at, l->over.head[side][place], colour, core, budget))
 			return true;
 	return false;
