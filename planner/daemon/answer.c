@@ -23,6 +23,7 @@ struct answer {
 	bool any;	/* something was written in this stage */
 	uint32_t outer; /* connection (of by_host for one host), or delta */
 	uint32_t inner; /* QP, or item of the delta */
+	size_t limit;	/* of the text, for the part at work */
 };
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -151,7 +152,7 @@ static bool put_qps(struct answer *a, put_qp put, struct c4_buf *out)
 {
 	const struct c4_conn *c;
 
-	while (out->len < PART_BYTES && (c = conn_at(a)) != NULL) {
+	while (out->len < a->limit && (c = conn_at(a)) != NULL) {
 		if (a->full || a->edition->changed[c->first + a->inner] > a->opts.since)
 			put(a, c, a->inner, out);
 		if (++a->inner == c->qps) {
@@ -206,7 +207,7 @@ static bool put_moves(struct answer *a, struct c4_buf *out)
 {
 	for (; a->outer < a->n_deltas; a->outer++, a->inner = 0)
 		for (; a->inner < a->deltas[a->outer]->n_moves; a->inner++) {
-			if (out->len >= PART_BYTES)
+			if (out->len >= a->limit)
 				return true;
 			put_move(a, a->deltas[a->outer], a->inner, out);
 		}
@@ -217,7 +218,7 @@ static bool put_all_gone(struct answer *a, struct c4_buf *out)
 {
 	for (; !a->full && a->outer < a->n_deltas; a->outer++, a->inner = 0)
 		for (; a->inner < a->deltas[a->outer]->n_gone; a->inner++) {
-			if (out->len >= PART_BYTES)
+			if (out->len >= a->limit)
 				return true;
 			put_gone(a, a->deltas[a->outer], a->inner, out);
 		}
@@ -301,7 +302,8 @@ static bool on_next(struct c4_stream *s, struct c4_buf *out)
 
 	if (a->stage == DONE)
 		return false;
-	while (a->stage != DONE && out->len < PART_BYTES && !out->failed)
+	a->limit = out->len + PART_BYTES;
+	while (a->stage != DONE && out->len < a->limit && !out->failed)
 		write_part(a, out);
 	return true;
 }

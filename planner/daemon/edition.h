@@ -16,8 +16,9 @@
 #include "planner/daemon/links.h"
 #include "planner/model/plan.h"
 
-#define C4_WAY_MAX   5u		/* leaf, spine, core, spine, leaf */
-#define C4_DELTA_MAX (1u << 17) /* moves, and departures, that are told of one change */
+#define C4_VERSION_MAX ((1ull << 53) - 1) /* JSON numbers are exact up to here */
+#define C4_WAY_MAX     5u		  /* leaf, spine, core, spine, leaf */
+#define C4_DELTA_MAX   (1u << 17)	  /* moves, and departures, that are told of one change */
 
 /* Switches that a route passes; n = 0: it has no place. */
 struct c4_way {

@@ -140,13 +140,13 @@ static int demand_from_source(struct c4_engine *e, struct c4_task *t, const stru
 /* The demand on a fabric: of the newest source, else the one there is, by names. NULL: no memory.
  */
 static struct c4_held_demand *demand_on(struct c4_engine *e, struct c4_task *t,
-					struct c4_held_fabric *fabric)
+					struct c4_held_fabric *fabric, bool first)
 {
 	struct c4_carry_side was = c4_world_side(&e->now);
 	struct c4_held_demand *h;
 	struct c4_demand d;
 
-	if (!t->source && fabric == e->now.fabric)
+	if (!t->source && fabric == e->now.fabric && !first)
 		return c4_held_demand_hold(e->now.demand);
 	if (demand_from_source(e, t, &fabric->fabric, &d) &&
 	    c4_carry_demand(&was, &fabric->fabric, &d))
@@ -309,14 +309,15 @@ static void plan_on(struct c4_engine *e, struct c4_task *t, struct c4_held_fabri
 {
 	struct step s = {.next = {.fabric = c4_held_fabric_hold(fabric)}};
 	uint64_t began = c4_mono_ns();
+	bool first = !e->now.fabric;
 
 	c4_fault_set(&s.fault, 0, "out of memory");
-	if (!e->now.fabric && c4_world_begin(&e->now, fabric)) {
+	if (first && c4_world_begin(&e->now, fabric)) {
 		failed(t, s.fault.what);
 		goto release;
 	}
 	restore(e, t, fabric);
-	s.next.demand = demand_on(e, t, fabric);
+	s.next.demand = demand_on(e, t, fabric, first);
 	if (!s.next.demand) {
 		failed(t, s.fault.what);
 	} else if (anything_new(e, t, &s)) {

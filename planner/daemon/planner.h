@@ -28,10 +28,10 @@
 
 /* What may be wrong: symbol, name in /healthz and logs, what follows from it. */
 #define C4_PLANNER_PROBLEMS(X)                                                                     \
-	X(FABRIC, "fabric", "the last good one is kept")                                           \
-	X(DEMAND, "demand", "the last one is kept")                                                \
+	X(FABRIC, "fabric", "the network stays as it was known")                                   \
+	X(DEMAND, "demand", "it stays as it was known")                                            \
 	X(STATE, "state", "the plan is served, and written later")                                 \
-	X(PLAN, "plan", "the last one is kept")
+	X(PLAN, "plan", "the last one is served")
 
 enum c4_planner_problem {
 #define C4_X(sym, name, effect) C4_PROBLEM_##sym,

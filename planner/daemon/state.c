@@ -25,8 +25,9 @@ struct header {
 
 #define CHECKED_FROM offsetof(struct header, digest)
 
-static uint64_t checksum(const char *data, size_t n)
+uint64_t c4_state_checksum(const void *from, size_t n)
 {
+	const char *data = from;
 	uint64_t h = n, word = 0;
 
 	for (; n >= sizeof word; data += sizeof word, n -= sizeof word) {
@@ -163,7 +164,7 @@ void c4_state_encode(const struct c4_edition *e, struct c4_buf *out)
 	c4_buf_release(&payload);
 	if (out->failed)
 		return;
-	sum = htole64(checksum(out->data + CHECKED_FROM, out->len - CHECKED_FROM));
+	sum = htole64(c4_state_checksum(out->data + CHECKED_FROM, out->len - CHECKED_FROM));
 	memcpy(out->data + offsetof(struct header, checksum), &sum, sizeof sum);
 }
 
@@ -366,8 +367,10 @@ static int check_header(const struct header *h, const char *data, size_t n, stru
 				    (unsigned long long)le64toh(h->format), C4_STATE_FORMAT);
 	if (le64toh(h->payload) != n - sizeof *h)
 		return corrupt(fault, "truncated, or something follows");
-	if (le64toh(h->checksum) != checksum(data + CHECKED_FROM, n - CHECKED_FROM))
+	if (le64toh(h->checksum) != c4_state_checksum(data + CHECKED_FROM, n - CHECKED_FROM))
 		return corrupt(fault, "checksum");
+	if (le64toh(h->version) > C4_VERSION_MAX)
+		return corrupt(fault, "version");
 	return 0;
 }
 

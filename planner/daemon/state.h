@@ -35,6 +35,9 @@ int c4_state_decode(const void *data, size_t n, const struct c4_held_fabric *fab
 		    struct c4_state *ret, struct c4_fault *fault);
 void c4_state_release(struct c4_state *s);
 
+/* Of what follows it in the file. */
+uint64_t c4_state_checksum(const void *data, size_t n);
+
 /* 0 or a negative errno with the reason in *fault; on failure an old file is as it was.
  * Read it with c4_slurp(). Blocking. */
 int c4_state_write(const char *path, const struct c4_buf *b, struct c4_fault *fault);
