@@ -199,7 +199,8 @@ static void remember_move(struct c4_replan *r, uint32_t qp, const struct c4_rout
 	};
 }
 
-/* The QPs of a link take the other spines in turn. */
+/* The QPs of an uplink take the other spines in turn; each leaf begins with another one, so that
+ * those of a downlink, which come from many leaves, do not all take the same. */
 static void choose_backup(struct c4_live_net *n, struct c4_live_qp *q)
 {
 	const struct c4_kempe_edge *e = &n->place.layers[q->layer].top.edges[q->edge];
@@ -208,7 +209,7 @@ static void choose_backup(struct c4_live_net *n, struct c4_live_qp *q)
 	q->backup = C4_UNCOLOURED;
 	if (e->colour == C4_UNCOLOURED || colours < 2)
 		return;
-	turn = n->next_backup[e->end[0] * colours + e->colour]++;
+	turn = e->end[0] + n->next_backup[e->end[0] * colours + e->colour]++;
 	for (uint32_t i = 0; i < colours - 1 && q->backup == C4_UNCOLOURED; i++) {
 		uint32_t c = (e->colour + 1 + (turn + i) % (colours - 1)) % colours;
 
@@ -222,20 +223,28 @@ static bool same_way(const struct c4_route *a, const struct c4_route *b)
 	return a->state == b->state && a->up == b->up && a->core == b->core && a->down == b->down;
 }
 
-static void uncount(struct c4_replan *r, struct c4_live_qp *q)
+static bool same_links(const struct c4_route *a, const struct c4_route *b)
+{
+	return same_way(a, b) && a->parallel_up == b->parallel_up &&
+	       a->parallel_down == b->parallel_down && a->parallel_core == b->parallel_core;
+}
+
+static void uncount(struct c4_replan *r, struct c4_live_qp *q, const struct c4_route *route)
 {
 	struct c4_conn c = as_conn(&r->conns[q->conn]);
 
 	if (q->counted)
-		c4_spread_drop(r->f, &c, &q->route, r->load);
+		c4_spread_drop(r->f, &c, route, r->load);
 	q->counted = 0;
 }
 
-static void count(struct c4_replan *r, struct c4_live_qp *q)
+/* `keep`: by the same parallel links as before, if they are alive. */
+static void count(struct c4_replan *r, struct c4_live_qp *q, bool keep)
 {
 	struct c4_conn c = as_conn(&r->conns[q->conn]);
 
-	c4_spread_route(r->f, &c, &q->route, r->load);
+	if (!keep || !c4_spread_keep(r->f, &c, &q->route, r->load))
+		c4_spread_route(r->f, &c, &q->route, r->load);
 	q->counted = 1;
 }
 
@@ -250,25 +259,46 @@ void c4_live_update(struct c4_replan *r, struct c4_live_net *n, uint32_t qp,
 		return;
 	r->stats.unplaced +=
 		(q->route.state == C4_ROUTE_NO_PATH) - (from.state == C4_ROUTE_NO_PATH);
-	if (q->counted) {
-		struct c4_route to = q->route;
-
-		q->route = from;
-		uncount(r, q);
-		q->route = to;
-	}
-	if (!same_way(&from, &q->route))
-		q->route.sport = 0;
-	count(r, q);
-	choose_backup(n, q);
-	if (!arriving && !same_way(&from, &q->route))
+	uncount(r, q, &from);
+	count(r, q, same_way(&from, &q->route));
+	if (!same_way(&from, &q->route) || q->backup == C4_UNCOLOURED)
+		choose_backup(n, q);
+	if (same_links(&from, &q->route))
+		return;
+	q->route.sport = 0;
+	if (!arriving)
 		remember_move(r, qp, &from, reason, cause);
 }
 
-void c4_live_reselect(struct c4_replan *r, uint32_t qp)
+bool c4_live_crosses(const struct c4_replan *r, uint32_t qp, uint32_t link)
 {
-	uncount(r, &r->qps[qp]);
-	count(r, &r->qps[qp]);
+	struct c4_conn c = as_conn(&r->conns[r->qps[qp].conn]);
+	struct c4_hop hops[C4_HOPS_MAX];
+	int n = c4_route_hops(r->f, &c, &r->qps[qp].route, hops);
+
+	for (int i = 0; i < n; i++)
+		if (hops[i].link == link)
+			return true;
+	return false;
+}
+
+bool c4_live_reselect(struct c4_replan *r, uint32_t qp, uint32_t link, enum c4_move_reason reason,
+		      uint32_t cause)
+{
+	struct c4_live_qp *q = &r->qps[qp];
+	struct c4_route from = q->route;
+
+	uncount(r, q, &from);
+	count(r, q, false);
+	if (c4_live_crosses(r, qp, link)) {
+		uncount(r, q, &q->route);
+		q->route = from;
+		count(r, q, true);
+		return false;
+	}
+	q->route.sport = 0;
+	remember_move(r, qp, &from, reason, cause);
+	return true;
 }
 
 /* ---- placing --------------------------------------------------------------------------------- */
@@ -308,17 +338,39 @@ void c4_live_tell(struct c4_replan *r, struct c4_live_net *n, uint32_t qp, struc
 		const struct c4_placed *t = &p->touched[i];
 		uint32_t other = p->layers[t->layer].route[t->edge];
 		bool own = other == qp;
+		/* nobody has heard of the other QPs of a connection that comes, either */
+		bool fresh = e->own == C4_MOVE_ARRIVAL && r->qps[other].conn == e->cause;
 		uint64_t before = r->stats.moves[e->others];
 
-		c4_live_update(r, n, other, own ? e->own : e->others, e->cause, own && e->arriving);
+		c4_live_update(r, n, other, own ? e->own : e->others, e->cause,
+			       fresh || (own && e->arriving));
 		if (!own && r->stats.moves[e->others] != before && e->budget)
 			e->budget--;
 	}
 	p->n_touched = 0;
 }
 
+/* The backup, or when it has died since it was chosen some other spine, not the same for all. */
+static uint32_t backup_colour(const struct c4_live_net *n, const struct c4_live_qp *q, uint32_t qp)
+{
+	const struct c4_kempe_edge *e = &n->place.layers[q->layer].top.edges[q->edge];
+	uint32_t colours = n->net.colours;
+
+	if (q->backup != C4_UNCOLOURED &&
+	    c4_net_joined_by(&n->net, e->end[0], e->end[1], q->backup))
+		return q->backup;
+	for (uint32_t i = 0; i < colours; i++) {
+		uint32_t c = (qp + i) % colours;
+
+		if (c != e->colour && c4_net_joined_by(&n->net, e->end[0], e->end[1], c))
+			return c;
+	}
+	return C4_UNCOLOURED;
+}
+
 /* A live core for the backup, another one for each QP. */
-static uint32_t backup_core(const struct c4_live_net *n, const struct c4_live_qp *q, uint32_t qp)
+static uint32_t backup_core(const struct c4_live_net *n, const struct c4_live_qp *q, uint32_t qp,
+			    uint32_t colour)
 {
 	const struct c4_net *net = &n->net;
 	const uint16_t *end = n->place.layers[q->layer].top.edges[q->edge].end;
@@ -326,8 +378,8 @@ static uint32_t backup_core(const struct c4_live_net *n, const struct c4_live_qp
 	for (uint32_t i = 0; i < net->cores; i++) {
 		uint32_t core = (qp + i) % net->cores;
 
-		if (c4_bundle_rate(net, c4_net_over(net, net->pod[end[0]], q->backup, core)) > 0 &&
-		    c4_bundle_rate(net, c4_net_over(net, net->pod[end[1]], q->backup, core)) > 0)
+		if (c4_bundle_rate(net, c4_net_over(net, net->pod[end[0]], colour, core)) > 0 &&
+		    c4_bundle_rate(net, c4_net_over(net, net->pod[end[1]], colour, core)) > 0)
 			return core;
 	}
 	return 0;
@@ -335,9 +387,11 @@ static uint32_t backup_core(const struct c4_live_net *n, const struct c4_live_qp
 
 static bool try_backup(struct c4_live_net *n, const struct c4_live_qp *q, uint32_t qp)
 {
-	return q->backup != C4_UNCOLOURED &&
-	       !c4_place_put(&n->place, (struct c4_placed){q->layer, q->edge}, q->backup,
-			     backup_core(n, q, qp));
+	uint32_t colour = backup_colour(n, q, qp);
+
+	return colour != C4_UNCOLOURED &&
+	       !c4_place_put(&n->place, (struct c4_placed){q->layer, q->edge}, colour,
+			     backup_core(n, q, qp, colour));
 }
 
 void c4_live_place(struct c4_replan *r, struct c4_live_net *n, uint32_t qp, bool backup,
@@ -366,7 +420,7 @@ void c4_live_lift(struct c4_replan *r, struct c4_live_net *n, uint32_t qp)
 {
 	struct c4_live_qp *q = &r->qps[qp];
 
-	uncount(r, q);
+	uncount(r, q, &q->route);
 	c4_place_lift(&n->place, (struct c4_placed){q->layer, q->edge});
 	n->place.n_touched = 0;
 }
@@ -378,7 +432,7 @@ static int make_conn(struct c4_replan *r, uint32_t src, uint32_t dst, double wei
 {
 	int64_t first, conn;
 
-	if (!(weight > 0) || !isfinite(weight) || !qps || qps > C4_CONN_QPS_MAX ||
+	if (!((float)weight > 0) || !isfinite((float)weight) || !qps || qps > C4_CONN_QPS_MAX ||
 	    src >= r->f->n_nics || dst >= r->f->n_nics)
 		return -EINVAL;
 	first = take_run(r, qps);
@@ -502,8 +556,9 @@ int64_t c4_replan_adopt(struct c4_replan *r, uint32_t src, uint32_t dst, double 
 			continue;
 		}
 		n->place.n_touched = 0;
+		r->qps[q].route = routes[i];
+		r->qps[q].route.share = 1.0f / (float)qps;
 		c4_live_update(r, n, q, C4_MOVE_ARRIVAL, conn, true);
-		r->qps[q].route.sport = routes[i].sport;
 	}
 	return conn;
 }
@@ -514,7 +569,7 @@ static void remove_qp(struct c4_replan *r, uint32_t qp)
 
 	r->stats.unplaced -=
 		q->route.state == C4_ROUTE_NO_PATH || q->route.state == C4_ROUTE_TWO_PLANES;
-	uncount(r, q);
+	uncount(r, q, &q->route);
 	if (q->edge != C4_NONE) {
 		struct c4_live_net *n = c4_live_net_of(r, &r->conns[q->conn]);
 
@@ -546,21 +601,26 @@ struct c4_route c4_replan_backup(const struct c4_replan *r, uint32_t conn, uint3
 {
 	uint32_t i = r->conns[conn].first + qp;
 	const struct c4_live_qp *q = &r->qps[i];
-	struct c4_route route = q->route;
-	const struct c4_live_net *n;
-	const uint16_t *end;
+	struct c4_conn no_load = {.src = r->conns[conn].src, .dst = r->conns[conn].dst};
+	struct c4_route route = {.state = C4_ROUTE_NO_PATH, .share = q->route.share};
+	const struct c4_live_net *n = &r->nets[r->f->switches[leaf_of(r, no_load.src)].net];
+	const struct c4_net *net = &n->net;
+	uint32_t colour, from, to;
 
-	if (q->edge == C4_NONE || q->backup == C4_UNCOLOURED) {
-		route.state = q->edge == C4_NONE ? route.state : C4_ROUTE_NO_PATH;
+	if (q->edge == C4_NONE)
+		return q->route;
+	colour = q->route.state == C4_ROUTE_NO_PATH ? C4_UNCOLOURED : backup_colour(n, q, i);
+	if (colour == C4_UNCOLOURED)
 		return route;
-	}
-	n = &r->nets[r->f->switches[leaf_of(r, r->conns[conn].src)].net];
-	end = n->place.layers[q->layer].top.edges[q->edge].end;
-	route.up = (uint16_t)n->net.spine[n->net.pod[end[0]] * n->net.colours + q->backup];
-	route.down = (uint16_t)n->net.spine[n->net.pod[end[1]] * n->net.colours + q->backup];
+	from = net->pod[r->local[leaf_of(r, no_load.src)]];
+	to = net->pod[r->local[leaf_of(r, no_load.dst)]];
+	route.state = q->route.state;
+	route.up = (uint16_t)net->spine[from * net->colours + colour];
+	route.down = (uint16_t)net->spine[to * net->colours + colour];
 	if (route.state == C4_ROUTE_CORE)
-		route.core = (uint16_t)n->net.core[q->backup * n->net.cores + backup_core(n, q, i)];
-	route.sport = 0;
+		route.core =
+			(uint16_t)net->core[colour * net->cores + backup_core(n, q, i, colour)];
+	c4_spread_route(r->f, &no_load, &route, r->load); /* weight 0: nothing is counted */
 	return route;
 }
 

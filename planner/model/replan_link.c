@@ -11,6 +11,7 @@
 #define HOLDS_MAX      (1u << 16)
 #define FLAP_MEMORY_NS (3600ull * 1000000000)
 #define FLAP_DOUBLES   6u
+#define SLACK	       1e-6
 
 /* Where a link is in its net. */
 struct where {
@@ -67,34 +68,49 @@ static void recap(const struct where *w)
 		c4_place_recap(&w->n->place, w->vertex, w->colour);
 }
 
-/* ---- what must leave ------------------------------------------------------------------------- */
-
-static bool add_work(struct c4_replan *r, uint32_t qp)
+static uint64_t place_of(const struct where *w)
 {
-	uint32_t *grown =
-		c4_vec_reserve(r->work, &r->cap_work, r->n_work + 1, UINT32_MAX, sizeof *grown);
-
-	if (!grown)
-		return false;
-	r->work = grown;
-	grown[r->n_work++] = qp;
-	return true;
+	return (uint64_t)w->vertex * (w->over ? w->n->net.cores : w->n->net.colours) + w->colour;
 }
 
-/* The first `most` QPs of one direction of the bundle, in one layer. */
-static int collect_some(struct c4_replan *r, const struct where *w, uint32_t layer, int side,
-			uint32_t most)
+/* ---- what must leave ------------------------------------------------------------------------- */
+
+/* Room to note every QP of the bundle, so that nothing fails once the link is changed. */
+static int reserve_work(struct c4_replan *r, const struct where *w)
+{
+	uint64_t at = place_of(w), n = 1;
+	uint32_t *grown;
+
+	for (uint32_t l = 0; l < w->n->place.n_layers; l++)
+		n += (uint64_t)colouring(w, l)->load[0][at] + colouring(w, l)->load[1][at];
+	grown = c4_vec_reserve(r->work, &r->cap_work, (uint32_t)n, C4_DEMAND_QPS_MAX * 2,
+			       sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	r->work = grown;
+	return 0;
+}
+
+/* Lifts at most `most` QPs of one direction of the bundle, in one layer; returns how many. `link`:
+ * only those on it, not on links parallel to it; else C4_NONE. */
+static uint32_t lift_some(struct c4_replan *r, const struct where *w, uint32_t layer, int side,
+			  uint32_t link, uint32_t most)
 {
 	const struct c4_kempe *k = colouring(w, layer);
-	uint64_t at = (uint64_t)w->vertex * k->colours + w->colour;
-	uint32_t e = k->head[side][at];
+	uint64_t at = place_of(w);
+	uint32_t e = k->head[side][at], lifted = 0;
 
-	for (uint32_t i = 0; i < most && i < k->load[side][at]; i++) {
-		if (!add_work(r, w->n->place.layers[layer].route[e]))
-			return -ENOMEM;
+	for (uint32_t i = k->load[side][at]; i && lifted < most; i--) {
+		uint32_t qp = w->n->place.layers[layer].route[e];
+
 		e = k->edges[e].next[side];
+		if (link != C4_NONE && !c4_live_crosses(r, qp, link))
+			continue;
+		r->work[r->n_work++] = qp;
+		c4_live_lift(r, w->n, qp);
+		lifted++;
 	}
-	return 0;
+	return lifted;
 }
 
 static uint32_t excess(const struct c4_kempe *k, int side, uint64_t at)
@@ -102,28 +118,44 @@ static uint32_t excess(const struct c4_kempe *k, int side, uint64_t at)
 	return k->load[side][at] > k->cap[side][at] ? k->load[side][at] - k->cap[side][at] : 0;
 }
 
-/* Everything on a dead bundle; on a weak one what is too much. Small QPs first: they fit elsewhere
- * more easily. */
-static int collect(struct c4_replan *r, const struct where *w, bool dead)
+/* The layer of the smallest QPs larger than `unit`, or C4_NONE. */
+static uint32_t next_larger(const struct c4_place *p, double unit)
 {
-	int rc = 0;
+	uint32_t best = C4_NONE;
+
+	for (uint32_t l = 0; l < p->n_layers; l++)
+		if (p->layers[l].unit > unit &&
+		    (best == C4_NONE || p->layers[l].unit < p->layers[best].unit))
+			best = l;
+	return best;
+}
+
+/*
+ * Everything too large for the bundle (on a dead one: all) leaves; then of the rest what is too
+ * much, small QPs first: they fit elsewhere more easily. What is lifted makes room for what comes
+ * after it.
+ */
+static void lift_work(struct c4_replan *r, const struct where *w, uint32_t link)
+{
+	const struct c4_place *p = &w->n->place;
 
 	r->n_work = 0;
-	for (uint32_t l = 0; l < w->n->place.n_layers && !rc; l++)
-		for (int side = 0; side < 2 && !rc; side++) {
-			const struct c4_kempe *k = colouring(w, l);
-			uint64_t at = (uint64_t)w->vertex * k->colours + w->colour;
+	for (uint32_t l = 0; l < p->n_layers; l++)
+		for (int side = 0; side < 2; side++)
+			if (!c4_bundle_fits(&w->n->net, bundle(w), p->layers[l].unit, p->util))
+				lift_some(r, w, l, side, C4_NONE, UINT32_MAX);
+	for (uint32_t l = next_larger(p, 0); l != C4_NONE; l = next_larger(p, p->layers[l].unit))
+		for (int side = 0; side < 2; side++) {
+			uint32_t most = excess(colouring(w, l), side, place_of(w));
 
-			rc = collect_some(r, w, l, side, dead ? UINT32_MAX : excess(k, side, at));
+			most -= lift_some(r, w, l, side, link, most);
+			lift_some(r, w, l, side, C4_NONE, most);
 		}
-	return rc;
 }
 
 /* All are lifted before the first is placed: their room is for all of them. */
 static void move_work(struct c4_replan *r, struct c4_live_net *n, struct c4_live_event *e)
 {
-	for (uint32_t i = 0; i < r->n_work; i++)
-		c4_live_lift(r, n, r->work[i]);
 	for (uint32_t i = 0; i < r->n_work; i++)
 		c4_live_place(r, n, r->work[i], true, e);
 }
@@ -150,14 +182,37 @@ static void raise_for(const struct where *w)
 			c4_live_raise(w->n, leaf);
 }
 
-/* QPs on one dead link of several parallel ones take the others; same way, other link. */
-static int reselect(struct c4_replan *r, const struct where *w)
+/* Load that a link may have in one direction. */
+static double link_limit(const struct c4_replan *r, const struct c4_live_net *n, uint32_t link)
 {
-	int rc = collect(r, w, true);
+	return n->place.util * (double)r->f->links[link].now_gbps / (double)n->net.rate + SLACK;
+}
 
-	for (uint32_t i = 0; i < r->n_work && !rc; i++)
-		c4_live_reselect(r, r->work[i]);
-	return rc;
+/* QPs on one of several parallel links that has too much take the others; same way, other link.
+ * Returns how many, at most `most`. */
+static uint32_t reselect(struct c4_replan *r, const struct where *w, uint32_t link,
+			 enum c4_move_reason reason, uint32_t cause, uint32_t most)
+{
+	double limit = link_limit(r, w->n, link);
+	uint32_t moved = 0;
+
+	for (uint32_t l = 0; l < w->n->place.n_layers; l++)
+		for (int side = 0; side < 2; side++) {
+			const struct c4_kempe *k = colouring(w, l);
+			uint64_t at = place_of(w);
+			uint32_t e = k->head[side][at];
+
+			for (uint32_t i = 0; i < k->load[side][at] && moved < most &&
+					     r->load[2 * (uint64_t)link + side] > limit;
+			     i++) {
+				uint32_t qp = w->n->place.layers[l].route[e];
+
+				e = k->edges[e].next[side];
+				moved += c4_live_crosses(r, qp, link) &&
+					 c4_live_reselect(r, qp, link, reason, cause);
+			}
+		}
+	return moved;
 }
 
 static int worsen(struct c4_replan *r, uint32_t link, float gbps)
@@ -169,22 +224,22 @@ static int worsen(struct c4_replan *r, uint32_t link, float gbps)
 		.budget = r->o.move_budget,
 	};
 	struct where w;
-	bool dead;
-	int rc;
+	bool used = find_link(r, link, &w);
 
+	if (used && reserve_work(r, &w))
+		return -ENOMEM;
 	r->f->links[link].now_gbps = gbps;
 	if (gbps <= 0)
 		next_epoch(r, link);
-	if (!find_link(r, link, &w))
+	if (!used)
 		return 0;
 	recap(&w);
 	raise_for(&w);
-	dead = c4_bundle_rate(&w.n->net, bundle(&w)) <= 0;
-	rc = collect(r, &w, dead);
-	if (rc)
-		return rc;
+	lift_work(r, &w, link);
 	move_work(r, w.n, &e);
-	return bundle(&w)->n > 1 && !dead ? reselect(r, &w) : 0;
+	if (bundle(&w)->n > 1)
+		reselect(r, &w, link, e.own, link, UINT32_MAX);
+	return 0;
 }
 
 /* QPs that had no path may have one now. */
@@ -221,13 +276,14 @@ static void improve(struct c4_replan *r, uint32_t link, float gbps)
 
 /* ---- patience -------------------------------------------------------------------------------- */
 
-static void drop_hold(struct c4_replan *r, uint32_t link)
+static bool drop_hold(struct c4_replan *r, uint32_t link)
 {
 	for (uint32_t i = 0; i < r->n_holds; i++)
 		if (r->holds[i].link == link) {
 			r->holds[i] = r->holds[--r->n_holds];
-			return;
+			return true;
 		}
+	return false;
 }
 
 static struct c4_live_flap *flap_of(struct c4_replan *r, uint32_t link)
@@ -272,10 +328,11 @@ static void count_flap(struct c4_replan *r, uint32_t link, uint64_t now_ns)
 	flap->last_ns = now_ns;
 }
 
-static uint64_t hold_of(struct c4_replan *r, uint32_t link)
+static uint64_t hold_of(struct c4_replan *r, uint32_t link, uint64_t now_ns)
 {
 	const struct c4_live_flap *flap = flap_of(r, link);
-	uint32_t doubles = flap && flap->times ? flap->times - 1 : 0;
+	bool of_late = flap && now_ns - flap->last_ns <= FLAP_MEMORY_NS;
+	uint32_t doubles = of_late ? flap->times - 1 : 0;
 
 	return r->o.hold_ns << (doubles < FLAP_DOUBLES ? doubles : FLAP_DOUBLES);
 }
@@ -293,23 +350,27 @@ static int hold(struct c4_replan *r, uint32_t link, float gbps, uint64_t now_ns)
 	if (!grown)
 		return -ENOMEM;
 	r->holds = grown;
-	grown[r->n_holds++] = (struct c4_live_hold){link, gbps, now_ns + hold_of(r, link)};
+	grown[r->n_holds++] = (struct c4_live_hold){link, gbps, now_ns + hold_of(r, link, now_ns)};
 	return 0;
 }
 
 int c4_replan_link(struct c4_replan *r, uint32_t link, double now_gbps, uint64_t now_ns)
 {
 	float gbps = (float)now_gbps;
+	int rc = 0;
 
 	if (link >= r->f->n_links || !(now_gbps >= 0) || gbps > r->f->links[link].gbps)
 		return -EINVAL;
 	if (gbps > r->f->links[link].now_gbps)
 		return hold(r, link, gbps, now_ns);
+	if (gbps < r->f->links[link].now_gbps)
+		rc = worsen(r, link, gbps);
+	else if (!drop_hold(r, link))
+		return 0; /* no news */
 	drop_hold(r, link);
-	if (gbps == r->f->links[link].now_gbps)
-		return 0;
-	count_flap(r, link, now_ns);
-	return worsen(r, link, gbps);
+	if (!rc)
+		count_flap(r, link, now_ns);
+	return rc;
 }
 
 /* ---- relief ---------------------------------------------------------------------------------- */
@@ -351,10 +412,10 @@ static bool relieve_one(struct c4_replan *r, const struct where *w, uint32_t lay
 	uint32_t core = p->net->cores ? p->layers[layer].over.edges[edge].colour : 0;
 
 	c4_live_lift(r, w->n, qp);
-	if (c4_place_insert(p, at, e->budget)) {
+	if (c4_place_insert(p, at, e->budget - 1)) { /* it counts itself */
 		c4_place_keep(p, at, colour, core);
 		p->n_touched = 0;
-		c4_live_update(r, w->n, qp, e->own, e->cause, true);
+		c4_live_update(r, w->n, qp, e->own, e->cause, false);
 		return false;
 	}
 	c4_live_tell(r, w->n, qp, e);
@@ -386,16 +447,33 @@ static void relieve_net(struct c4_replan *r, struct c4_live_net *n, struct c4_li
 			relieve(r, &(struct where){n, true, v, c}, e);
 }
 
-/* Only where a link is above its rate and the best plan would be better by the hysteresis. */
+/* Parallel links that departures and returns have left uneven. */
+static void even_out(struct c4_replan *r, struct c4_live_event *e)
+{
+	const struct c4_fabric *f = r->f;
+
+	for (uint32_t link = 0; link < f->n_links; link++) {
+		double most = fmax(r->load[2 * (uint64_t)link], r->load[2 * (uint64_t)link + 1]);
+		struct where w;
+
+		if (most > (double)f->links[link].now_gbps / (double)r->nets->net.rate *
+				    (1 + r->o.gain) * r->o.full &&
+		    find_link(r, link, &w) && bundle(&w)->n > 1)
+			e->budget -= reselect(r, &w, link, e->own, e->cause, e->budget);
+	}
+}
+
+/* Only where a link is above its rate and the best plan would be better by the hysteresis. What a
+ * limit was raised for may have left. */
 static void rebalance(struct c4_replan *r, struct c4_live_net *n, struct c4_live_event *e)
 {
 	double need = c4_live_need(r, n);
 	double now = fmax(busiest(n, false), busiest(n, true));
 
-	if (now <= r->o.full || now <= need * (1 + r->o.gain))
-		return;
-	c4_place_set_util(&n->place, need);
-	relieve_net(r, n, e);
+	if (need < n->place.util)
+		c4_place_set_util(&n->place, need);
+	if (now > r->o.full && now > need * (1 + r->o.gain))
+		relieve_net(r, n, e);
 }
 
 static void release_holds(struct c4_replan *r, uint64_t now_ns)
@@ -426,6 +504,7 @@ uint32_t c4_replan_tick(struct c4_replan *r, uint64_t now_ns)
 	r->stats.forced = 0;
 	for (uint32_t i = 0; i < r->f->n_nets; i++)
 		rebalance(r, &r->nets[i], &e);
+	even_out(r, &e);
 	return r->n_moves - moves;
 }
 

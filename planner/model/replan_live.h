@@ -93,8 +93,13 @@ void c4_live_update(struct c4_replan *r, struct c4_live_net *n, uint32_t qp,
 /* Updates the QP at work and all that it moved; these lessen the budget. */
 void c4_live_tell(struct c4_replan *r, struct c4_live_net *n, uint32_t qp, struct c4_live_event *e);
 
-/* The same way by the parallel links that are emptiest now. */
-void c4_live_reselect(struct c4_replan *r, uint32_t qp);
+/* The QP's route takes this link. */
+bool c4_live_crosses(const struct c4_replan *r, uint32_t qp, uint32_t link);
+
+/* The same way by the parallel links that are emptiest now, told as a move; false with nothing
+ * changed when it would take this link again. */
+bool c4_live_reselect(struct c4_replan *r, uint32_t qp, uint32_t link, enum c4_move_reason reason,
+		      uint32_t cause);
 
 /* Raises the net's limit to what counting says a leaf needs. */
 void c4_live_raise(struct c4_live_net *n, uint32_t leaf);

@@ -47,6 +47,21 @@ void c4_spread_route(const struct c4_fabric *f, const struct c4_conn *c, struct 
 	r->parallel_core = (uint8_t)(core_up | core_down << 4);
 }
 
+bool c4_spread_keep(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
+		    double *load)
+{
+	struct c4_hop hops[C4_HOPS_MAX];
+	int n = c4_route_hops(f, c, r, hops);
+
+	for (int i = 0; i < n; i++)
+		if (hops[i].link == C4_NONE || f->links[hops[i].link].now_gbps <= 0)
+			return false;
+	for (int i = 0; i < n; i++)
+		load[2 * (uint64_t)hops[i].link + !hops[i].up] +=
+			(double)c->weight * (double)r->share;
+	return true;
+}
+
 void c4_spread_drop(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
 		    double *load)
 {

@@ -8,11 +8,17 @@
 #ifndef C4_PLANNER_SPREAD_H
 #define C4_PLANNER_SPREAD_H
 
+#include <stdbool.h>
+
 #include "planner/model/plan.h"
 
 /* One route of connection c: chooses its links on top of what `load` says, and counts it there. */
 void c4_spread_route(const struct c4_fabric *f, const struct c4_conn *c, struct c4_route *r,
 		     double *load);
+
+/* Counts a route by the links that it names; false, and nothing counted, if one is not alive. */
+bool c4_spread_keep(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
+		    double *load);
 
 /* Takes a route that was counted off the loads. */
 void c4_spread_drop(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
