@@ -128,8 +128,10 @@ static int plan_group(struct c4_group *g)
 	g->plan->lower_bound = fmax(g->plan->lower_bound, bound.load);
 	g->plan->util_bound = fmax(g->plan->util_bound, bound.util);
 	if (g->n_layers == 1 && !g->opts->previous && c4_net_uniform(&g->net))
-		return c4_group_exact(g, whole.util);
-	return c4_group_repair(g, whole.util);
+		rc = c4_group_exact(g, whole.util);
+	else
+		rc = -ENOSPC;
+	return rc == -ENOSPC ? c4_group_repair(g, whole.util) : rc;
 }
 
 static int plan_net(const struct c4_fabric *f, const struct c4_demand *d,

@@ -46,9 +46,22 @@ static void sort_by_colour(const struct c4_group *g, struct c4_colour_edge *sort
 		sorted[at[g->colour[g->edges[i].id] + 1]++] = g->edges[i];
 }
 
-/* The edges of one colour that leave their pod, pod × pod, coloured by core. */
+/* No pod sends or hears more than its links of one colour carry. */
+static bool cores_suffice(const struct c4_net *n, const struct c4_colour_graph *pods, uint32_t most)
+{
+	uint32_t *degree = calloc(2 * (size_t)n->n_pods, sizeof *degree);
+	bool fits = degree != NULL;
+
+	for (uint32_t i = 0; i < 2 * pods->n_edges && fits; i++)
+		fits = ++degree[2 * pods->edges[i / 2].end[i & 1] + (i & 1)] <=
+		       (uint64_t)n->cores * most;
+	free(degree);
+	return fits;
+}
+
+/* The edges of one colour that leave their pod, pod × pod, coloured by core: most on each link. */
 static int colour_cores_of(struct c4_group *g, struct c4_colour_edge *edges, uint32_t n_edges,
-			   uint16_t *core)
+			   uint32_t most, uint16_t *core)
 {
 	const struct c4_net *n = &g->net;
 	struct c4_colour_graph graph = {.n = {n->n_pods, n->n_pods}, .edges = edges};
@@ -67,7 +80,7 @@ static int colour_cores_of(struct c4_group *g, struct c4_colour_edge *edges, uin
 				{n->pod[e.end[0]], n->pod[e.end[1]]}, graph.n_edges};
 			graph.n_edges++;
 		}
-		rc = c4_colour(&graph, n->cores, colour);
+		rc = cores_suffice(n, &graph, most) ? c4_colour(&graph, n->cores, colour) : -ENOSPC;
 		for (uint32_t i = 0; i < graph.n_edges && !rc; i++)
 			core[id[i]] = colour[i];
 	}
@@ -76,8 +89,9 @@ static int colour_cores_of(struct c4_group *g, struct c4_colour_edge *edges, uin
 	return rc;
 }
 
-static int colour_cores(struct c4_group *g, uint16_t *core)
+static int colour_cores(struct c4_group *g, double util, uint16_t *core)
 {
+	uint32_t most = c4_bundle_fits(&g->net, c4_net_over(&g->net, 0, 0, 0), g->size[0], util);
 	struct c4_colour_edge *sorted = malloc((g->n + 1) * sizeof *sorted);
 	uint32_t *at = malloc((g->net.colours + 2) * sizeof *at);
 	int rc = sorted && at ? 0 : -ENOMEM;
@@ -85,7 +99,7 @@ static int colour_cores(struct c4_group *g, uint16_t *core)
 	if (!rc)
 		sort_by_colour(g, sorted, at);
 	for (uint32_t c = 0; c < g->net.colours && !rc; c++)
-		rc = colour_cores_of(g, sorted + at[c], at[c + 1] - at[c], core);
+		rc = colour_cores_of(g, sorted + at[c], at[c + 1] - at[c], most, core);
 	free(sorted);
 	free(at);
 	return rc;
@@ -178,7 +192,7 @@ int c4_group_exact(struct c4_group *g, double util)
 	if (!rc && !g->net.cores && util > 1 && g->d->n_jobs > 1)
 		rc = confine(g, util);
 	if (!rc && g->net.cores)
-		rc = core ? colour_cores(g, core) : -ENOMEM;
+		rc = core ? colour_cores(g, util, core) : -ENOMEM;
 	if (!rc)
 		write_exact(g, core);
 	free(core);

@@ -32,7 +32,11 @@ struct c4_group {
 /* Balanced colours of the QPs as if the net were uniform, into colour[]. 0 or -ENOMEM. */
 int c4_group_colour(struct c4_group *g);
 
-/* Routes of QPs of one size on a uniform net whose least utilisation is util. 0 or -ENOMEM. */
+/*
+ * Routes of QPs of one size on a uniform net whose least utilisation is util. 0, -ENOMEM, or
+ * -ENOSPC when cores are scarce and balanced leaves ask too much of some: routes are then as
+ * before.
+ */
 int c4_group_exact(struct c4_group *g, double util);
 
 /* Routes under the limit util where that can be, else under the next higher ones. 0 or -ENOMEM. */

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 
 #include "planner/model/assign_group.h"
+#include "planner/model/squeeze.h"
 
 /* Moves that one QP may cause, and how far above the bound chains are tried before force. */
-#define CHAIN_BUDGET 4096
-#define RAISES_MAX   8
+#define CHAIN_BUDGET   4096
+#define SQUEEZE_BUDGET 256
+#define RAISES_MAX     8
 
 /* The way a QP had in the previous plan. False when it had none. */
 static bool previous_way(const struct c4_group *g, const struct c4_colour_edge *e,
@@ -84,7 +86,7 @@ static uint32_t insert_rest(struct c4_group *g, struct c4_place *p, const uint32
 
 		if (g->layer[id] != layer || placed(p, at))
 			continue;
-		if (c4_place_insert(p, at, CHAIN_BUDGET))
+		if (c4_place_insert(p, at, CHAIN_BUDGET) && c4_squeeze(p, at, SQUEEZE_BUDGET))
 			left += !force || c4_place_force(p, at);
 		p->n_touched = 0;
 	}
