@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/opt.h"
+#include "planner/cli/cmd_compare.h"
 #include "planner/cli/cmd_fabric.h"
 #include "planner/cli/cmd_make.h"
 #include "planner/cli/cmd_order.h"
@@ -14,7 +15,8 @@
 	X(fabric, "fabric make|check|show   describe a network: generate, examine, convert")       \
 	X(make, "make                     routes for a demand on a fabric")                        \
 	X(show, "show [PLAN]              a plan, or that of a running planner")                   \
-	X(order, "order                    a rank order that keeps ring neighbours together")
+	X(order, "order                    a rank order that keeps ring neighbours together")      \
+	X(compare, "compare                  the planner beside ECMP and heuristics, simulated")
 
 #define HELP_LINE(name, help) "\n  " help
 static const struct c4_opt opts[] = {{0}};

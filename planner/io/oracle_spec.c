@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "planner/model/oracle_hash.h"
+#include "planner/model/oracle_linear.h"
+#include "planner/model/oracle_table.h"
 
 /* Decimal or 0x…, up to the end of the word. */
 static bool parse_u32(const char *s, uint32_t most, uint32_t *ret)
@@ -40,32 +42,54 @@ static int parse(char *spec, struct c4_hash_model *m, struct c4_fault *fault)
 
 	if (kind < 0)
 		return c4_fault_set(fault, -EINVAL, "oracle \"%.60s\", expected %s",
-				    word ? word : "", C4_ORACLE_SPEC_HELP);
+				    word ? word : "", C4_HASH_SPEC_HELP);
 	m->kind = (enum c4_flowhash_kind)kind;
 	while ((word = strtok_r(NULL, ",", &rest)))
 		if (!take_word(m, word))
 			return c4_fault_set(fault, -EINVAL, "oracle: \"%.60s\", expected %s", word,
-					    C4_ORACLE_SPEC_HELP);
+					    C4_HASH_SPEC_HELP);
 	return 0;
+}
+
+int c4_hash_spec(const char *spec, struct c4_hash_model *ret, struct c4_fault *fault)
+{
+	struct c4_hash_model m = {0};
+	char *copy = strdup(spec);
+	int rc = copy ? parse(copy, &m, fault) : c4_fault_set(fault, -ENOMEM, "out of memory");
+
+	free(copy);
+	if (!rc)
+		*ret = m;
+	return rc;
+}
+
+static int make_hash(const char *spec, struct c4_oracle **ret, struct c4_fault *fault)
+{
+	struct c4_hash_model m;
+	int rc = c4_hash_spec(spec, &m, fault);
+
+	if (!rc)
+		*ret = c4_oracle_hash_new(&m);
+	return rc;
 }
 
 int c4_oracle_spec(const char *spec, struct c4_oracle **ret, struct c4_fault *fault)
 {
-	struct c4_hash_model m = {0};
 	struct c4_oracle *o = NULL;
-	char *copy;
-	int rc;
+	int rc = 0;
 
 	if (!strcmp(spec, "none")) {
 		*ret = NULL;
 		return 0;
 	}
-	copy = strdup(spec);
-	rc = copy ? parse(copy, &m, fault) : c4_fault_set(fault, -ENOMEM, "out of memory");
-	free(copy);
+	if (!strcmp(spec, "table"))
+		o = c4_oracle_table_new(C4_ORACLE_PROBES);
+	else if (!strcmp(spec, "linear"))
+		o = c4_oracle_linear_new(C4_ORACLE_PROBES);
+	else
+		rc = make_hash(spec, &o, fault);
 	if (rc)
 		return rc;
-	o = c4_oracle_hash_new(&m);
 	if (!o)
 		return c4_fault_set(fault, -ENOMEM, "out of memory");
 	*ret = o;
