@@ -14,12 +14,13 @@
 #include "planner/io/oracle_spec.h"
 #include "planner/io/plan_json.h"
 #include "planner/io/plan_read.h"
+#include "planner/io/probes.h"
 #include "planner/model/assign.h"
 
 #define QPS_AUTO_MAX 16u /* more QPs than this cost NICs more than an even spread gains */
 
 static struct {
-	const char *fabric, *demand, *previous, *qps, *oracle, *out;
+	const char *fabric, *demand, *previous, *qps, *oracle, *probes, *out;
 	bool json, weighted, links;
 } opt = {.oracle = "crc32"};
 
@@ -37,6 +38,8 @@ static const struct c4_opt opts[] = {
 	 "unequal shares of a connection's QPs where that helps", 0, 0},
 	{"oracle", 0, C4_OPT_STR, &opt.oracle, "SPEC", NULL,
 	 "whence source ports: " C4_ORACLE_SPEC_HELP " (crc32)", 0, 0},
+	{"probes", 0, C4_OPT_STR, &opt.probes, "FILE", NULL,
+	 "what table or linear know, c4.probes/v1", 0, 0},
 	{"links", 0, C4_OPT_FLAG, &opt.links, NULL, NULL, "with --json: the load of each link", 0,
 	 0},
 	{"output", 'o', C4_OPT_STR, &opt.out, "FILE", NULL, "write there (standard output)", 0, 0},
@@ -140,12 +143,15 @@ static void keep_ports(struct work *w)
 
 static int find_ports(struct work *w)
 {
+	struct c4_buf errors = {0};
 	struct c4_fault fault;
 
 	if (c4_oracle_spec(opt.oracle, &w->oracle, &fault))
 		return c4_cli_misuse(&cli, "%s", fault.what);
 	if (!w->oracle)
-		return 0;
+		return opt.probes ? c4_cli_misuse(&cli, "--probes needs an oracle") : 0;
+	if (opt.probes && c4_probes_load(w->oracle, &w->f, opt.probes, &errors))
+		return c4_input_errors(&errors);
 	keep_ports(w);
 	if (c4_oracle_ports(w->oracle, &w->f, &w->d, &w->plan))
 		return failed("out of memory");
@@ -221,6 +227,19 @@ static int print_plan(const struct work *w, FILE *out)
 	return fflush(out) || ferror(out) ? -errno : 0;
 }
 
+static void say_portless(const struct c4_oracle_stats *s)
+{
+	if (s->unknown)
+		fprintf(stderr, "c4plan make: the path of %llu QPs is not known to any port yet\n",
+			(unsigned long long)s->unknown);
+	if (s->unreachable)
+		fprintf(stderr, "c4plan make: no source port takes the path of %llu QPs\n",
+			(unsigned long long)s->unreachable);
+	if (s->crowded)
+		fprintf(stderr, "c4plan make: %llu QPs found no port left for their pair of NICs\n",
+			(unsigned long long)s->crowded);
+}
+
 static int print(const struct work *w)
 {
 	FILE *out = opt.out ? fopen(opt.out, "w") : stdout;
@@ -236,11 +255,8 @@ static int print(const struct work *w)
 	if (w->plan.n_unplaced)
 		fprintf(stderr, "c4plan make: %u of %u QPs cannot be placed: the plan names them\n",
 			w->plan.n_unplaced, w->plan.n_routes);
-	if (w->oracle && w->oracle->stats.unreachable)
-		fprintf(stderr,
-			"c4plan make: no source port takes the path of %llu QPs: their sport is "
-			"null\n",
-			(unsigned long long)w->oracle->stats.unreachable);
+	if (w->oracle)
+		say_portless(&w->oracle->stats);
 	return 0;
 }
 

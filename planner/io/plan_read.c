@@ -83,30 +83,27 @@ static double take_real(const json_t *v)
 	return json_is_number(v) ? json_number_value(v) : (double)NAN;
 }
 
-static int read_record(struct reader *r, const char *way, struct c4_plan_record *ret)
+const char *c4_plan_record_parse(const json_t *o, const char *way, struct c4_plan_record *ret)
 {
-	const json_t *o = r->item->value;
 	uint32_t sport = 0;
 
-	ret->id = json_string_value(json_object_get(o, "id"));
-	if (!ret->id)
-		return complain(r, "no \"id\", expected a name");
 	if (!take_u32(o, "qp", C4_CONN_QPS_MAX - 1, &ret->qp))
-		return complain(r, "\"qp\", expected an integer from 0 to 127");
+		return "\"qp\", expected an integer from 0 to 127";
 	if (!take_u32(o, "plane", UINT32_MAX, &ret->plane))
-		return complain(r, "\"plane\", expected an integer");
+		return "\"plane\", expected an integer";
 	if (!take_u32(o, "sport", UINT16_MAX, &sport))
-		return complain(r, "\"sport\", expected null or an integer from 0 to 65535");
+		return "\"sport\", expected null or an integer from 0 to 65535";
 	if (!take_way(o, way, ret->path, &ret->n_path) ||
 	    !take_way(o, "from", ret->from, &ret->n_from))
-		return complain(r, "expected the path as an array of 1, 3 or 5 switches");
+		return "expected the path as an array of 1, 3 or 5 switches";
 	if (!take_parallel(o, ret->parallel))
-		return complain(r, "\"parallel\", expected an array of up to 4 small integers");
+		return "\"parallel\", expected an array of up to 4 small integers";
+	ret->id = json_string_value(json_object_get(o, "id"));
 	ret->job = json_string_value(json_object_get(o, "job"));
 	ret->sport = (uint16_t)sport;
 	ret->load = take_real(json_object_get(o, "load"));
 	ret->reason = json_string_value(json_object_get(o, "reason"));
-	return 0;
+	return NULL;
 }
 
 /* ---- document -------------------------------------------------------------------------------- */
@@ -145,13 +142,15 @@ static int visit(struct reader *r, const char *way, uint64_t *count,
 		 int (*call)(void *arg, const struct c4_plan_record *record))
 {
 	struct c4_plan_record record;
-	int rc;
+	const char *wrong;
 
 	if (r->item->index < 0)
 		return r->item->value ? complain(r, "expected an array") : 0;
-	rc = read_record(r, way, &record);
-	if (rc)
-		return rc;
+	wrong = c4_plan_record_parse(r->item->value, way, &record);
+	if (wrong)
+		return complain(r, wrong);
+	if (!record.id)
+		return complain(r, "no \"id\", expected a name");
 	++*count;
 	return call ? call(r->v->arg, &record) : 0;
 }
@@ -248,9 +247,8 @@ static bool set_switches(const struct c4_fabric *f, const struct c4_plan_record 
 	return ok;
 }
 
-/* False if the way does not lead from the connection's source to its destination here. */
-static bool set_route(const struct c4_fabric *f, const struct c4_conn *c,
-		      const struct c4_plan_record *in, struct c4_route *ret)
+bool c4_plan_record_route(const struct c4_fabric *f, const struct c4_conn *c,
+			  const struct c4_plan_record *in, struct c4_route *ret)
 {
 	struct c4_route r = {.sport = in->sport, .share = 1.0f / (float)c->qps};
 	struct c4_hop hops[C4_HOPS_MAX];
@@ -275,7 +273,8 @@ static int on_route(void *arg, const struct c4_plan_record *in)
 	const struct c4_strmap_entry *e = c4_strmap_find(&o->d->ids, in->id);
 	const struct c4_conn *c = e ? &o->d->conns[(uintptr_t)e->value - 1] : NULL;
 
-	if (!c || in->qp >= c->qps || !set_route(o->f, c, in, &o->plan.routes[c->first + in->qp]))
+	if (!c || in->qp >= c->qps ||
+	    !c4_plan_record_route(o->f, c, in, &o->plan.routes[c->first + in->qp]))
 		o->unknown++;
 	return 0;
 }

@@ -7,6 +7,8 @@
 #ifndef C4_PLANNER_PLAN_READ_H
 #define C4_PLANNER_PLAN_READ_H
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,5 +60,16 @@ int c4_plan_read(const char *name, const char *text, size_t n, const struct c4_p
 int c4_plan_read_onto(const struct c4_fabric *f, const struct c4_demand *d, const char *name,
 		      const char *text, size_t n, struct c4_plan *ret, uint64_t *ret_unknown,
 		      struct c4_buf *errors);
+
+/*
+ * For documents with items of the same kind. Reads one: NULL, or what is wrong with it; way: key of
+ * the path; id may be NULL. Strings live as long as o.
+ */
+const char *c4_plan_record_parse(const json_t *o, const char *way, struct c4_plan_record *ret);
+
+/* The route of the record's path from the connection's source to its destination. False, and *ret
+ * untouched, if the fabric has no such way. */
+bool c4_plan_record_route(const struct c4_fabric *f, const struct c4_conn *c,
+			  const struct c4_plan_record *in, struct c4_route *ret);
 
 #endif
