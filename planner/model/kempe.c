@@ -12,6 +12,9 @@
 /* Colours tried at each end of an edge that needs a chain. */
 #define CANDIDATES 12
 
+/* Edges of a vertex and colour looked at for the one to move. */
+#define CHOICES 16
+
 static uint64_t place(const struct c4_kempe *k, uint32_t vertex, uint32_t colour)
 {
 	return (uint64_t)vertex * k->colours + colour;
@@ -57,6 +60,17 @@ int c4_kempe_reserve(struct c4_kempe *k, uint32_t n)
 	if (!grown)
 		return -ENOMEM;
 	k->edges = grown;
+	return 0;
+}
+
+int c4_kempe_reserve_log(struct c4_kempe *k, uint32_t n)
+{
+	struct c4_kempe_change *log =
+		c4_vec_reserve(k->log, &k->cap_log, k->n_log + n, UINT32_MAX, sizeof *log);
+
+	if (!log)
+		return -ENOMEM;
+	k->log = log;
 	return 0;
 }
 
@@ -133,13 +147,9 @@ static void recolour(struct c4_kempe *k, uint32_t e, uint16_t colour)
 /* False when there is no memory to remember the change: it is then not made. */
 static bool change(struct c4_kempe *k, uint32_t e, uint16_t colour)
 {
-	struct c4_kempe_change *log =
-		c4_vec_reserve(k->log, &k->cap_log, k->n_log + 1, UINT32_MAX, sizeof *log);
-
-	if (!log)
+	if (c4_kempe_reserve_log(k, 1))
 		return false;
-	k->log = log;
-	log[k->n_log++] = (struct c4_kempe_change){
+	k->log[k->n_log++] = (struct c4_kempe_change){
 		e, k->edges[e].colour, colour, {k->edges[e].end[0], k->edges[e].end[1]}};
 	recolour(k, e, colour);
 	return true;
@@ -205,6 +215,29 @@ static bool room(const struct c4_kempe *k, int side, uint32_t vertex, uint32_t c
 }
 
 /*
+ * An edge of colour a at the vertex to become b: the first of a few that finds room at its other
+ * end, else one that may have b there. Moved ones are the last of a ring.
+ */
+static uint32_t choose(const struct c4_kempe *k, int side, uint32_t vertex, uint16_t a, uint16_t b)
+{
+	uint32_t head = k->head[side][place(k, vertex, a)], e = head, other = NO_EDGE;
+	int far = side ^ 1;
+
+	for (uint32_t i = 0; i < CHOICES && e != NO_EDGE && !k->edges[e].moved; i++) {
+		uint64_t at = place(k, k->edges[e].end[far], b);
+
+		if (k->load[far][at] < k->cap[far][at])
+			return e;
+		if (other == NO_EDGE && k->cap[far][at])
+			other = e;
+		e = k->edges[e].next[side];
+		if (e == head)
+			break;
+	}
+	return other;
+}
+
+/*
  * The vertex has one edge too many of colour a: edges of a and b swap along a trail until one fits.
  * At most `limit` moves. False: blocked or too long; the caller undoes.
  */
@@ -212,16 +245,16 @@ static bool chain(struct c4_kempe *k, int side, uint32_t vertex, uint16_t a, uin
 		  uint32_t limit)
 {
 	while (over(k, side, vertex, a)) {
-		uint32_t e = k->head[side][place(k, vertex, a)];
+		uint32_t e = choose(k, side, vertex, a, b);
+		uint16_t was = a;
 
-		if (!limit-- || e == NO_EDGE || k->edges[e].moved || !change(k, e, b))
+		if (!limit-- || e == NO_EDGE || !change(k, e, b))
 			return false;
 		k->edges[e].moved = 1;
 		/* b had room at the first vertex; at the others one of b leaves for one that came
 		 */
 		side ^= 1;
 		vertex = k->edges[e].end[side];
-		uint16_t was = a;
 		a = b;
 		b = was;
 	}

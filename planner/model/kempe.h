@@ -55,6 +55,9 @@ void c4_kempe_release(struct c4_kempe *k);
 /* Room for n edges in all, so that adding them cannot fail. 0 or -ENOMEM. */
 int c4_kempe_reserve(struct c4_kempe *k, uint32_t n);
 
+/* Room in the log for n changes more, so that painting them can be undone. 0 or -ENOMEM. */
+int c4_kempe_reserve_log(struct c4_kempe *k, uint32_t n);
+
 static inline uint32_t *c4_kempe_cap(struct c4_kempe *k, int side, uint32_t vertex, uint32_t colour)
 {
 	return &k->cap[side][(uint64_t)vertex * k->colours + colour];

@@ -10,6 +10,9 @@
 #define SLACK	  1e-6
 #define SAME_SIZE 1e-6 /* relative */
 
+/* Entries in a log of a QP that is taken up or put down: two, and some for care. */
+#define CHANGES_OF_ONE 4u
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 void c4_place_init(struct c4_place *p, const struct c4_net *net)
@@ -85,6 +88,27 @@ static int reserve_routes(struct c4_place_layer *l, uint32_t n)
 	return 0;
 }
 
+static int reserve_touched(struct c4_place *p, uint32_t n)
+{
+	struct c4_placed *grown = c4_vec_reserve(p->touched, &p->cap_touched, p->n_touched + n,
+						 UINT32_MAX, sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	p->touched = grown;
+	return 0;
+}
+
+/* What changes a single QP then finds its memory there. */
+static int reserve_changes(struct c4_place *p, struct c4_place_layer *l)
+{
+	int rc = c4_kempe_reserve_log(&l->top, CHANGES_OF_ONE);
+
+	if (!rc && p->net->cores)
+		rc = c4_kempe_reserve_log(&l->over, CHANGES_OF_ONE);
+	return rc ? rc : reserve_touched(p, 2 * CHANGES_OF_ONE);
+}
+
 int c4_place_reserve(struct c4_place *p, uint32_t layer, uint32_t n)
 {
 	struct c4_place_layer *l = &p->layers[layer];
@@ -92,6 +116,8 @@ int c4_place_reserve(struct c4_place *p, uint32_t layer, uint32_t n)
 
 	if (!rc && p->net->cores)
 		rc = c4_kempe_reserve(&l->over, n);
+	if (!rc)
+		rc = reserve_changes(p, l);
 	return rc ? rc : reserve_routes(l, n);
 }
 
@@ -229,13 +255,8 @@ double c4_place_next_util(const struct c4_place *p)
 
 static void touch(struct c4_place *p, uint32_t layer, uint32_t edge)
 {
-	struct c4_placed *grown = c4_vec_reserve(p->touched, &p->cap_touched, p->n_touched + 1,
-						 UINT32_MAX, sizeof *grown);
-
-	if (!grown)
-		return;
-	p->touched = grown;
-	grown[p->n_touched++] = (struct c4_placed){layer, edge};
+	if (!reserve_touched(p, 1))
+		p->touched[p->n_touched++] = (struct c4_placed){layer, edge};
 }
 
 /* Other layers have that much less, or more, room on the links of a changed edge. */
@@ -318,6 +339,8 @@ static int join_core(struct c4_place *p, uint32_t layer, uint32_t e, uint32_t bu
 	int rc;
 
 	rejoin(p, l, e, l->top.edges[e].colour);
+	if (c4_kempe_reserve_log(&l->over, 1))
+		return -ENOMEM;
 	rc = c4_kempe_insert(&l->over, e, budget);
 	if (!rc || !force)
 		return rc;
@@ -341,39 +364,50 @@ static void undo_both(struct c4_place *p, struct c4_place_layer *l)
 	}
 }
 
+static uint32_t less(uint32_t budget, uint32_t spent)
+{
+	return budget > spent ? budget - spent : 0;
+}
+
 /*
  * Those of the changed QPs that leave their pod use other spines now and need cores again: within
- * the limit unless forced.
+ * the limit unless forced. The budget is for both halves.
  */
 static int settle_cores(struct c4_place *p, struct c4_placed at, uint32_t budget, bool force)
 {
 	struct c4_place_layer *l = &p->layers[at.layer];
-	int rc = 0;
+	uint32_t left = less(budget, less(l->top.n_log, 1));
+	int rc = c4_kempe_reserve_log(&l->over, l->top.n_log);
 
-	for (uint32_t i = 0; i < l->top.n_log; i++)
+	for (uint32_t i = 0; i < l->top.n_log && !rc; i++)
 		c4_kempe_paint(&l->over, l->top.log[i].edge, C4_UNCOLOURED);
 	for (uint32_t i = 0; i < l->top.n_log && !rc; i++) {
-		uint32_t e = l->top.log[i].edge;
+		uint32_t e = l->top.log[i].edge, before = l->over.n_log;
 
-		if (crosses(p, &l->top.edges[e]) && l->top.edges[e].colour != C4_UNCOLOURED &&
-		    l->over.edges[e].colour == C4_UNCOLOURED)
-			rc = join_core(p, at.layer, e, budget, force);
+		if (!crosses(p, &l->top.edges[e]) || l->top.edges[e].colour == C4_UNCOLOURED ||
+		    l->over.edges[e].colour != C4_UNCOLOURED)
+			continue;
+		rc = join_core(p, at.layer, e, left, force);
+		left = less(left, less(l->over.n_log, before + 1));
 	}
-	if (rc)
-		undo_both(p, l);
-	else
-		settle_log(p, at.layer, true);
 	return rc;
 }
 
-/* Makes a change of the top colouring whole. -ENOSPC with everything as it was. */
+/* Makes a change of the top colouring whole. Not 0: no room or no memory, all is as it was. */
 static int settle(struct c4_place *p, struct c4_placed at, uint32_t budget, bool force)
 {
+	struct c4_place_layer *l = &p->layers[at.layer];
 	int rc = p->net->cores ? settle_cores(p, at, budget, force) : 0;
 
 	if (!rc)
-		settle_log(p, at.layer, false);
-	return rc;
+		rc = reserve_touched(p, l->top.n_log + l->over.n_log);
+	if (rc) {
+		undo_both(p, l);
+		return rc;
+	}
+	settle_log(p, at.layer, true);
+	settle_log(p, at.layer, false);
+	return 0;
 }
 
 /* ---- placing --------------------------------------------------------------------------------- */
