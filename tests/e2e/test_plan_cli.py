@@ -14,6 +14,8 @@ from conftest import program
 
 PORTS = range(0xC000, 0x10000)
 
+pytestmark = pytest.mark.sanitized
+
 
 def c4plan(*words, stdin=None, timeout=60):
     return subprocess.run([program("c4plan"), *map(str, words)], input=stdin, text=True,
@@ -200,6 +202,29 @@ def test_links_and_show(make_fabric, tmp_path):
     assert c4plan("show", demand).returncode == 1
     nobody = c4plan("show", "--planner", "127.0.0.1:1")
     assert nobody.returncode == 1 and "cannot reach the planner" in nobody.stderr
+
+
+def test_ports_that_probes_tell(make_fabric, tmp_path):
+    fabric = make_fabric(leaves=4, spines=4, hosts_per_leaf=4)
+    connections = random_connections(random.Random(2), 16, 40)
+    ends = {c["id"]: c for c in connections}
+    demand = write_demand(tmp_path / "d.json", connections)
+    known = plan(fabric, demand, "--oracle", "crc16,seed=9")["routes"]
+    probes = tmp_path / "probes.json"
+    probes.write_text(json.dumps({"schema": "c4.probes/v1", "probes": [
+        {"src": ends[r["id"]]["src"], "dst": ends[r["id"]]["dst"], "sport": r["sport"],
+         "path": r["path"]} for r in known[:30] if len(r["path"]) == 3]}))
+    told = plan(fabric, demand, "--oracle", "table", "--probes", probes)["routes"]
+    assert [r["path"] for r in told] == [r["path"] for r in known]
+    for before, after in zip(known, told):
+        if len(after["path"]) == 3:
+            assert after["sport"] in (before["sport"], None)
+    assert all(r["sport"] for r in told[:30])
+    assert any(r["sport"] is None and r["flow_label"] is None for r in told[30:])
+    none = plan(fabric, demand, "--oracle", "none")["routes"]
+    assert all(r["sport"] is None for r in none)
+    bad = c4plan("make", "--fabric", fabric, "--demand", demand, "--probes", probes)
+    assert bad.returncode == 1 and "learns nothing" in bad.stderr
 
 
 @pytest.mark.parametrize("text, words", [
