@@ -185,7 +185,7 @@ static void on_fetch(uv_work_t *w)
 	struct c4_planner *p = w->data;
 
 	p->fetch.why[0] = '\0';
-	p->fetch.rc = c4_demand_feed_fetch(p->fetch.feed, p->fetch.forced, &p->fetch.news,
+	p->fetch.rc = c4_demand_feed_fetch(p->fetch.feed, &p->fetch.opts, &p->fetch.news,
 					   p->fetch.why, sizeof p->fetch.why);
 }
 
@@ -195,7 +195,7 @@ static void on_fetched(uv_work_t *w, int status)
 	uint64_t now_ns = c4_mono_ns();
 
 	(void)status;
-	p->fetch.busy = p->fetch.forced = false;
+	p->fetch.busy = false;
 	p->stats.fetches++;
 	if (p->fetch.rc) {
 		p->stats.fetch_errors++;
@@ -270,8 +270,13 @@ void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
 {
 	if (p->ending)
 		return;
-	if (!p->fetch.busy && fetch_wanted(p, now_ns))
-		p->fetch.busy = !uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
+	if (!p->fetch.busy && fetch_wanted(p, now_ns)) {
+		p->fetch.opts.forced = p->fetch.forced;
+		p->fetch.opts.patient = p->edition->plan.n_routes > 0;
+		p->fetch.forced = false;
+		p->fetch.busy = true;
+		uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
+	}
 	if (!p->edition->fabric && now_ns >= p->look.next_ns) {
 		p->reload |= p->config.engine.fabric != NULL;
 		pause_for(&p->look, now_ns, p->config.interval_ns);

@@ -96,6 +96,7 @@ struct c4_planner {
 	struct {
 		uv_work_t work;
 		bool busy, forced;
+		struct c4_fetch_opts opts;
 		struct c4_demand_feed *feed; /* NULL: no demand is ever read */
 		struct c4_source *news;
 		int rc;

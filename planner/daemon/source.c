@@ -13,7 +13,9 @@
 #include "planner/io/demand_live.h"
 #include "planner/io/slurp.h"
 
-#define ASK_TIMEOUT_MS 10000
+#define ASK_TIMEOUT_MS 5000
+/* A collector that has just been started hears of the jobs from their agents within seconds. */
+#define SETTLED_S 10
 
 struct c4_source {
 	char *name;	       /* of the file */
@@ -140,45 +142,76 @@ static int fetch_file(struct c4_demand_feed *f, bool forced, struct c4_source *s
 	return 0;
 }
 
-/* One of the collector's lists. */
-static int ask(struct c4_demand_feed *f, const char *path, json_t **ret, char *why, size_t n)
+/* What the collector says, whatever the status; NULL with the reason in why[n]. */
+static json_t *ask(struct c4_demand_feed *f, const char *path, int *ret_status, char *why, size_t n)
 {
 	struct c4_buf b = {0};
 	json_error_t error;
-	int status = c4_http_get(f->http, path, &b), rc = 0;
+	json_t *j = NULL;
 
-	if (status < 0)
+	*ret_status = c4_http_get(f->http, path, &b);
+	if (*ret_status < 0)
 		snprintf(why, n, "collector %s: %s", f->collector, c4_http_error(f->http));
-	else if (status != 200)
-		snprintf(why, n, "collector %s: %s: status %d", f->collector, path, status);
-	else if (!(*ret = json_loadb(c4_buf_str(&b), b.len, 0, &error)))
-		snprintf(why, n, "collector %s: %s: %s", f->collector, path, error.text);
-	else
-		goto release;
-	rc = status < 0 ? -EHOSTUNREACH : -EPROTO;
-release:
+	else if (!(j = json_loadb(c4_buf_str(&b), b.len, 0, &error)))
+		snprintf(why, n, "collector %s: %s: status %d: %s", f->collector, path, *ret_status,
+			 error.text);
 	c4_buf_release(&b);
+	return j;
+}
+
+/* One of its lists. 0 or a negative errno. */
+static int ask_list(struct c4_demand_feed *f, const char *path, json_t **ret, char *why, size_t n)
+{
+	int status;
+
+	*ret = ask(f, path, &status, why, n);
+	if (!*ret)
+		return status < 0 ? -EHOSTUNREACH : -EPROTO;
+	if (status == 200)
+		return 0;
+	snprintf(why, n, "collector %s: %s: status %d", f->collector, path, status);
+	return -EPROTO;
+}
+
+/* Does it know yet what runs? 1, 0, or a negative errno. */
+static int settled(struct c4_demand_feed *f, char *why, size_t n)
+{
+	int status; /* 503 while its disk is full: it knows all the same */
+	json_t *j = ask(f, "/healthz", &status, why, n), *up = json_object_get(j, "uptime_s");
+	bool young = json_is_number(up) && json_number_value(up) < SETTLED_S;
+
+	json_decref(j);
+	if (!j)
+		return status < 0 ? -EHOSTUNREACH : -EPROTO;
+	return !young;
+}
+
+static int fetch_jobs(struct c4_demand_feed *f, bool patient, struct c4_source *s, bool *ret_new,
+		      char *why, size_t n)
+{
+	int rc = patient ? settled(f, why, n) : 1;
+
+	if (rc <= 0)
+		return rc;
+	rc = ask_list(f, "/api/v1/comms", &s->comms, why, n);
+	if (!rc)
+		rc = ask_list(f, "/api/v1/ranks", &s->ranks, why, n);
+	*ret_new = !rc;
 	return rc;
 }
 
-static int fetch_jobs(struct c4_demand_feed *f, struct c4_source *s, char *why, size_t n)
-{
-	int rc = ask(f, "/api/v1/comms", &s->comms, why, n);
-
-	return rc ? rc : ask(f, "/api/v1/ranks", &s->ranks, why, n);
-}
-
-int c4_demand_feed_fetch(struct c4_demand_feed *f, bool forced, struct c4_source **ret, char *why,
-			 size_t n)
+int c4_demand_feed_fetch(struct c4_demand_feed *f, const struct c4_fetch_opts *o,
+			 struct c4_source **ret, char *why, size_t n)
 {
 	struct c4_source *s = calloc(1, sizeof *s);
-	bool fresh = !f->file;
+	bool fresh = false;
 	int rc;
 
 	if (!s)
 		return explain(-ENOMEM, "", why, n);
-	rc = f->file ? fetch_file(f, forced, s, &fresh, why, n) : fetch_jobs(f, s, why, n);
-	if (!rc && fresh) {
+	rc = f->file ? fetch_file(f, o->forced, s, &fresh, why, n)
+		     : fetch_jobs(f, o->patient, s, &fresh, why, n);
+	if (fresh) {
 		*ret = s;
 		return 0;
 	}

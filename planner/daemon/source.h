@@ -32,11 +32,17 @@ struct c4_demand_feed;
 struct c4_demand_feed *c4_demand_feed_new(const char *file, const char *collector);
 void c4_demand_feed_free(struct c4_demand_feed *f);
 
+struct c4_fetch_opts {
+	bool forced;  /* read the file even if it was not written again */
+	bool patient; /* there are routes to lose: a collector that was just started is not believed
+		       * yet, because no agent has told it of the jobs that run */
+};
+
 /*
  * 0 with *ret, which is NULL when nothing is new since the last one (a file that was not written
- * again); or a negative errno with the reason in why[n]. forced: read the file in any case.
+ * again, a collector not to be believed yet); or a negative errno with the reason in why[n].
  */
-int c4_demand_feed_fetch(struct c4_demand_feed *f, bool forced, struct c4_source **ret, char *why,
-			 size_t n);
+int c4_demand_feed_fetch(struct c4_demand_feed *f, const struct c4_fetch_opts *o,
+			 struct c4_source **ret, char *why, size_t n);
 
 #endif

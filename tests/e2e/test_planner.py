@@ -301,14 +301,21 @@ def test_misuse(daemon):
 # ---- a real job ------------------------------------------------------------------------------
 
 
-def test_plan_of_a_running_job(planner, daemon, start):
+@pytest.fixture
+def running(planner, daemon, start):
+    """A job on nodes n0 … n3 of a planned network: (job, its plan, address, collector)."""
     address = f"127.0.0.1:{free_port()}"
     planner.fabric.write_text(fabric(leaves=2, spines=2, hosts=2))
-    daemon("c4collector", "--listen", address, "--store", "none")
+    collector = daemon("c4collector", "--listen", address, "--store", "none")
     planner.start("--collector", address, demand=False, wait=False)
-    job = start(mpirun(4, [workload("ddp"), "--seconds", "20"], nodes=4), "--collector", address,
+    job = start(mpirun(4, [workload("ddp"), "--seconds", "25"], nodes=4), "--collector", address,
                 "--job", "train")
-    plan = planner.until(lambda p: len(p["routes"]) >= 4, 60)
+    return job, planner.until(lambda p: len(p["routes"]) >= 4, 60), address, collector
+
+
+@pytest.mark.long
+def test_plan_of_a_running_job(planner, running):
+    job, plan, address, _ = running
     assert {r["src"].split("/")[0] for r in plan["routes"]} == {"n0", "n1", "n2", "n3"}
     assert plan["max_link_load"] == plan["lower_bound"]
     mine = planner.plan("?node=n1")
@@ -323,3 +330,21 @@ def test_plan_of_a_running_job(planner, daemon, start):
     assert {k: paths(before)[k] for k in paths(after)} == paths(after)
     assert job.wait(90) == 0, job.said()
     planner.until(lambda p: not p["routes"], 60)  # and forgets it when it is over
+
+
+@pytest.mark.long
+def test_collector_that_starts_anew_takes_no_routes(planner, running, daemon):
+    job, _, address, collector = running
+    collector.popen.send_signal(signal.SIGKILL)
+    collector.wait(15)
+    before = planner.plan()
+    assert before["routes"]
+    daemon("c4collector", "--listen", address, "--store", "none")
+    errors = planner.metric("c4_planner_collector_errors_total")
+    fetches = planner.metric("c4_planner_fetches_total")
+    # more looks than it takes, none of which may find the jobs gone
+    assert until(lambda: planner.metric("c4_planner_fetches_total") >= fetches + 30, 60)
+    assert planner.metric("c4_planner_collector_errors_total") <= errors + 5
+    news = planner.plan(f"?since={before['version']}")
+    assert not news["full"] and not news["removed"]
+    assert job.wait(90) == 0, job.said()

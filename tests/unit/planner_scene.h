@@ -139,12 +139,13 @@ static inline bool scene_run(struct scene *s)
 /* Reads the fabric file, the demand file, or both. */
 static inline bool scene_read(struct scene *s, bool fabric, bool demand)
 {
+	const struct c4_fetch_opts opts = {.forced = true};
 	char why[1024];
 
 	s->task = (struct c4_task){.reload = fabric};
 	if (demand)
 		assert_int_equal(
-			c4_demand_feed_fetch(s->feed, true, &s->task.source, why, sizeof why), 0);
+			c4_demand_feed_fetch(s->feed, &opts, &s->task.source, why, sizeof why), 0);
 	return scene_run(s);
 }
 
