@@ -5,6 +5,7 @@
 
 #include "common/opt.h"
 #include "planner/cli/cmd_compare.h"
+#include "planner/cli/cmd_export.h"
 #include "planner/cli/cmd_fabric.h"
 #include "planner/cli/cmd_make.h"
 #include "planner/cli/cmd_order.h"
@@ -16,7 +17,8 @@
 	X(make, "make                     routes for a demand on a fabric")                        \
 	X(show, "show [PLAN]              a plan, or that of a running planner")                   \
 	X(order, "order                    a rank order that keeps ring neighbours together")      \
-	X(compare, "compare                  the planner beside ECMP and heuristics, simulated")
+	X(compare, "compare                  the planner beside ECMP and heuristics, simulated")   \
+	X(export, "export                   a plan for a packet simulator")
 
 #define HELP_LINE(name, help) "\n  " help
 static const struct c4_opt opts[] = {{0}};
