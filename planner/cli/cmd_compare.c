@@ -164,8 +164,10 @@ static int compare_scenes(struct c4_report_part *parts, uint32_t *ret_n)
 			continue;
 		if (opt.seeds)
 			scene.seeds = (uint32_t)opt.seeds;
-		parts[n] = (struct c4_report_part){
-			.name = scene.name, .about = scene.about, .seeds = scene.seeds};
+		parts[n] = (struct c4_report_part){.name = scene.name,
+						   .about = scene.about,
+						   .published = scene.published,
+						   .seeds = scene.seeds};
 		if (c4_compare_scene(&scene, &parts[n].rows, &fault))
 			return failed(fault.what);
 		if (!opt.json)

@@ -80,8 +80,11 @@ void c4_report_markdown(const struct c4_report_part *parts, uint32_t n, const ch
 		command, columns);
 	print_targets(parts, n, f);
 	for (uint32_t i = 0; i < n; i++) {
-		fprintf(f, "## %s\n\n%s; %u seeds.\n\n", parts[i].name, parts[i].about,
+		fprintf(f, "## %s\n\n%s; %u seeds.\n", parts[i].name, parts[i].about,
 			parts[i].seeds);
+		if (parts[i].published)
+			fprintf(f, "%s.\n", parts[i].published);
+		fputc('\n', f);
 		c4_rows_markdown(&parts[i].rows, f);
 		fputc('\n', f);
 	}

@@ -16,6 +16,7 @@
 /* One scene's results; what stands under a name the reader gave. */
 struct c4_report_part {
 	const char *name, *about;
+	const char *published; /* or NULL */
 	uint32_t seeds;
 	struct c4_rows rows;
 };

@@ -29,6 +29,7 @@ enum c4_scene_rows {
 
 struct c4_scene {
 	const char *name, *about;
+	const char *published; /* what others measured there, or NULL */
 	enum c4_scene_rows rows;
 	uint32_t seeds;
 	double job_gbps; /* of a NIC with both ports, for scenes with published rates; 0: none */
