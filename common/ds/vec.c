@@ -21,3 +21,10 @@ void *c4_vec_reserve(void *data, uint32_t *cap, uint32_t need, uint32_t limit, s
 		*cap = (uint32_t)more;
 	return grown;
 }
+
+void *c4_vec_reserve_tight(void *data, uint32_t *cap, uint32_t need, uint32_t limit, size_t item)
+{
+	uint64_t enough = (uint64_t)need + need / 32 + 16;
+
+	return c4_vec_reserve(data, cap, need, enough < limit ? (uint32_t)enough : limit, item);
+}

@@ -12,4 +12,7 @@
  */
 void *c4_vec_reserve(void *data, uint32_t *cap, uint32_t need, uint32_t limit, size_t item);
 
+/* The same for arrays whose size counts: grown by a 32nd, not to the double. */
+void *c4_vec_reserve_tight(void *data, uint32_t *cap, uint32_t need, uint32_t limit, size_t item);
+
 #endif

@@ -55,7 +55,7 @@ void c4_kempe_release(struct c4_kempe *k)
 int c4_kempe_reserve(struct c4_kempe *k, uint32_t n)
 {
 	struct c4_kempe_edge *grown =
-		c4_vec_reserve(k->edges, &k->cap_edges, n, UINT32_MAX - 1, sizeof *grown);
+		c4_vec_reserve_tight(k->edges, &k->cap_edges, n, UINT32_MAX - 1, sizeof *grown);
 
 	if (!grown)
 		return -ENOMEM;

@@ -80,7 +80,8 @@ int64_t c4_place_layer(struct c4_place *p, double unit)
 
 static int reserve_routes(struct c4_place_layer *l, uint32_t n)
 {
-	uint32_t *grown = c4_vec_reserve(l->route, &l->cap_route, n, UINT32_MAX - 1, sizeof *grown);
+	uint32_t *grown =
+		c4_vec_reserve_tight(l->route, &l->cap_route, n, UINT32_MAX - 1, sizeof *grown);
 
 	if (!grown)
 		return -ENOMEM;

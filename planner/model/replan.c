@@ -118,8 +118,8 @@ static int64_t take_conn(struct c4_replan *r)
 	}
 	if (r->n_conns == C4_DEMAND_CONNS_MAX)
 		return -E2BIG;
-	grown = c4_vec_reserve(r->conns, &r->cap_conns, r->n_conns + 1, C4_DEMAND_CONNS_MAX,
-			       sizeof *grown);
+	grown = c4_vec_reserve_tight(r->conns, &r->cap_conns, r->n_conns + 1, C4_DEMAND_CONNS_MAX,
+				     sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
 	r->conns = grown;
@@ -144,7 +144,8 @@ static int64_t take_run(struct c4_replan *r, uint32_t n)
 	}
 	if (n > C4_DEMAND_QPS_MAX - r->n_qps)
 		return -E2BIG;
-	grown = c4_vec_reserve(r->qps, &r->cap_qps, r->n_qps + n, C4_DEMAND_QPS_MAX, sizeof *grown);
+	grown = c4_vec_reserve_tight(r->qps, &r->cap_qps, r->n_qps + n, C4_DEMAND_QPS_MAX,
+				     sizeof *grown);
 	if (!grown)
 		return -ENOMEM;
 	r->qps = grown;
@@ -443,7 +444,11 @@ static int make_conn(struct c4_replan *r, uint32_t src, uint32_t dst, double wei
 		give_run(r, (uint32_t)first, qps);
 		return (int)conn;
 	}
-	r->conns[conn] = (struct c4_live_conn){src, dst, (uint32_t)first, (float)weight, qps};
+	r->conns[conn] = (struct c4_live_conn){.src = src,
+					       .dst = dst,
+					       .weight = (float)weight,
+					       .first = (uint32_t)first & 0xffffff,
+					       .qps = (uint8_t)qps};
 	for (uint32_t q = (uint32_t)first; q < first + qps; q++)
 		r->qps[q] = (struct c4_live_qp){
 			.conn = (uint32_t)conn,
@@ -473,7 +478,7 @@ static int make_edges(struct c4_replan *r, struct c4_live_net *n, const struct c
 
 	if (layer < 0)
 		return (int)layer;
-	for (uint32_t q = c->first; q < c->first + c->qps; q++) {
+	for (uint32_t q = c->first, end = q + c->qps; q < end; q++) {
 		int64_t edge =
 			c4_place_add(&n->place, (uint32_t)layer, r->local[leaf_of(r, c->src)],
 				     r->local[leaf_of(r, c->dst)], q);
@@ -582,7 +587,7 @@ void c4_replan_remove(struct c4_replan *r, uint32_t conn)
 {
 	struct c4_live_conn c = r->conns[conn];
 
-	for (uint32_t q = c.first; q < c.first + c.qps; q++)
+	for (uint32_t q = c.first, end = q + c.qps; q < end; q++)
 		remove_qp(r, q);
 	r->stats.conns--;
 	r->stats.qps -= c.qps;

@@ -6,8 +6,12 @@
 #ifndef C4_PLANNER_REPLAN_LIVE_H
 #define C4_PLANNER_REPLAN_LIVE_H
 
+#include <assert.h>
+
 #include "planner/model/place.h"
 #include "planner/model/replan.h"
+
+static_assert(C4_DEMAND_QPS_MAX <= 1u << 24 && C4_CONN_QPS_MAX < 1u << 8, "struct c4_live_conn");
 
 /* One QP: 28 bytes. */
 struct c4_live_qp {
@@ -21,9 +25,9 @@ struct c4_live_qp {
 
 struct c4_live_conn {
 	uint32_t src, dst; /* NICs; src C4_NONE: a free handle, dst is the next one */
-	uint32_t first;	   /* QP */
 	float weight;
-	uint32_t qps;
+	uint32_t first : 24; /* QP */
+	uint32_t qps : 8;
 };
 
 struct c4_live_net {
