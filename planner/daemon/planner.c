@@ -2,6 +2,7 @@
 #include "planner/daemon/planner.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,8 +123,17 @@ static void look_at_inputs(struct c4_planner *p, const struct c4_task *t)
 	p->stats.link_refused += t->links_refused;
 }
 
+static const char *bound_text(const struct c4_plan *p, char text[48])
+{
+	if (isnan(p->lower_bound))
+		return "bound not known yet";
+	snprintf(text, 48, "bound %.6g", p->lower_bound);
+	return text;
+}
+
 static void adopt_edition(struct c4_planner *p, struct c4_edition *e)
 {
+	char bound[48];
 	const struct c4_delta *d = e->delta;
 
 	c4_edition_drop(p->edition);
@@ -131,9 +141,9 @@ static void adopt_edition(struct c4_planner *p, struct c4_edition *e)
 	c4_journal_add(&p->journal, e->delta);
 	for (int i = 0; i < C4_SHIFT_MAX; i++)
 		p->stats.moves[i] += d->by_reason[i];
-	c4_info("plan: version %llu: %u routes, %u not placed, load %.6g (bound %.6g), %u moved",
+	c4_info("plan: version %llu: %u routes, %u not placed, load %.6g (%s), %u moved",
 		(unsigned long long)e->version, e->plan.n_routes, e->plan.n_unplaced,
-		e->plan.max_load, e->plan.lower_bound, d->n_moves + d->moves_untold);
+		e->plan.max_load, bound_text(&e->plan, bound), d->n_moves + d->moves_untold);
 }
 
 static void plan_end(struct c4_planner *p)

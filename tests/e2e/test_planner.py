@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -287,6 +289,50 @@ def test_without_a_collector(planner):
     status, health = until(lambda: planner.health()[1]["reasons"] and planner.health(), 10)
     assert status == 503 and "collector" in health["reasons"]["demand"]
     assert planner.metric("c4_planner_collector_errors_total") >= 1
+
+
+class Liar(BaseHTTPRequestHandler):
+    """Answers everything with what the test chose."""
+
+    def do_GET(self):
+        self.send_response(self.server.status)
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def liar():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Liar)
+    server.status, server.body = 200, b"{}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("status, body", [
+    (500, b"{}"), (200, b""), (200, b"{"), (200, b"[]"), (200, b"\0" * 1000), (200, b"[" * 100000),
+    (200, b'{"comms":5,"ranks":{}}'), (200, b'{"comms":[{"job":1}],"ranks":[[]]}')])
+def test_collector_that_speaks_nonsense(planner, liar, status, body):
+    planner.start()
+    before = planner.until(best)
+    planner.process.terminate()
+    liar.status, liar.body = status, body
+    planner.start("--collector", f"127.0.0.1:{liar.server_address[1]}", demand=False)
+    fetched = planner.metric("c4_planner_fetches_total")
+    assert until(lambda: planner.metric("c4_planner_fetches_total") > fetched, 10)
+    health = until(lambda: planner.health()[1]["reasons"].get("demand"), 5)
+    known = planner.plan()
+    if health:  # what cannot be understood changes nothing
+        assert paths(known) == paths(before)
+    else:  # a list of jobs none of which can be planned
+        assert body.startswith(b'{"comms":[') and known["routes"] == []
 
 
 def test_misuse(daemon):
