@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * State files as anybody may leave them: the input is what follows the header, which is made to
- * fit, so that the decoder gets past the checksum; and the input as a whole file.
+ * State files as anybody may leave them: the input as a whole file, and as four counts and what
+ * follows the header, which is made to fit, so that the decoder gets past the checksum.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -12,9 +12,12 @@
 #include "planner/daemon/state.h"
 #include "planner/model/clos.h"
 
-#define HEADER	  80u
-#define SUM_AT	  16u
-#define FABRIC_AT 24u
+#define HEADER	   80u
+#define SUM_AT	   16u
+#define FABRIC_AT  24u
+#define VERSION_AT 32u
+#define PAYLOAD_AT 40u
+#define COUNTS_AT  48u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -50,26 +53,30 @@ static void decode(const void *data, size_t n)
 		c4_state_release(&s);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+/* Four counts, and what follows the header. */
+static void decode_payload(const uint8_t *counts, const uint8_t *payload, size_t n)
 {
-	uint8_t *file = malloc(HEADER + n);
-	uint64_t word;
+	uint8_t *file = calloc(1, HEADER + n);
+	uint64_t word = n;
 
-	decode(data, n);
-	memset(file, 0, HEADER);
 	memcpy(file, "C4PLANST", 8);
 	file[8] = C4_STATE_FORMAT;
 	memcpy(file + FABRIC_AT, &fabric()->digest, sizeof word);
-	memset(file + 32, 0xff, 6); /* version */
-	word = n;
-	memcpy(file + 40, &word, sizeof word);
-	for (size_t i = 0; i < 16 && n; i++) /* counts */
-		file[48 + i] = i % 4 ? 0 : data[i % n] & 7;
-	if (n)
-		memcpy(file + HEADER, data, n);
+	memset(file + VERSION_AT, 0xff, 6);
+	memcpy(file + PAYLOAD_AT, &word, sizeof word);
+	for (size_t i = 0; i < 4; i++)
+		file[COUNTS_AT + 4 * i] = counts[i];
+	memcpy(file + HEADER, payload, n);
 	word = c4_state_checksum(file + FABRIC_AT, HEADER + n - FABRIC_AT);
 	memcpy(file + SUM_AT, &word, sizeof word);
 	decode(file, HEADER + n);
 	free(file);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	decode(data, n);
+	if (n >= 4)
+		decode_payload(data, data + 4, n - 4);
 	return 0;
 }
