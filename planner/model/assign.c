@@ -39,7 +39,7 @@ static uint32_t layer_of(struct c4_group *g, double size)
 		if (fabs(g->size[i] - size) <= 1e-6 * size)
 			return i;
 	if (g->n_layers < C4_PLACE_LAYERS_MAX) {
-		g->size[g->n_layers] = size;
+		g->size[g->n_layers] = g->least[g->n_layers] = size;
 		return g->n_layers++;
 	}
 	for (uint32_t i = 1; i < g->n_layers; i++) {
@@ -48,6 +48,7 @@ static uint32_t layer_of(struct c4_group *g, double size)
 		if (now < size ? other > now : other >= size && other < now)
 			best = i;
 	}
+	g->least[best] = fmin(g->least[best], size);
 	return best;
 }
 
@@ -113,7 +114,7 @@ static int plan_group(struct c4_group *g)
 		.edges = g->edges,
 		.n_edges = g->n,
 		.of = g->layer,
-		.size = g->size,
+		.size = g->least,
 		.n_sizes = g->n_layers,
 	};
 	struct c4_bound whole, bound;

@@ -26,6 +26,7 @@ struct c4_group {
 	uint8_t *layer;
 	uint32_t *job;
 	double size[C4_PLACE_LAYERS_MAX];
+	double least[C4_PLACE_LAYERS_MAX]; /* really: a layer may hold smaller QPs, too */
 	uint32_t n_layers;
 };
 

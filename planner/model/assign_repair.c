@@ -8,10 +8,12 @@
 #include "planner/model/assign_group.h"
 #include "planner/model/squeeze.h"
 
-/* Moves that one QP may cause, and how far above the bound chains are tried before force. */
+/* Moves that one QP may cause, and how the limit is raised before force. */
 #define CHAIN_BUDGET   4096
 #define SQUEEZE_BUDGET 256
-#define RAISES_MAX     8
+#define SINGLE_RAISES  8
+#define RAISE	       1.05
+#define RAISES_MAX     200
 
 /* The way a QP had in the previous plan. False when it had none. */
 static bool previous_way(const struct c4_group *g, const struct c4_colour_edge *e,
@@ -105,17 +107,23 @@ static void order_layers(const struct c4_group *g, uint32_t *order)
 	}
 }
 
+/* A limit to try when this one is too low: single steps first, then larger ones. */
+static double next_limit(const struct c4_place *p, int raises)
+{
+	double next = c4_place_next_util(p);
+
+	return raises < SINGLE_RAISES ? next : fmax(next, p->util * RAISE);
+}
+
 static void place_layer(struct c4_group *g, struct c4_place *p, const uint32_t *edge,
 			uint32_t layer)
 {
 	put_first(g, p, edge, layer);
 	for (int raises = 0;; raises++) {
-		double next;
+		double next = next_limit(p, raises);
+		bool last = raises == RAISES_MAX || !isfinite(next);
 
-		if (!insert_rest(g, p, edge, layer, raises == RAISES_MAX))
-			return;
-		next = c4_place_next_util(p);
-		if (raises == RAISES_MAX || !isfinite(next))
+		if (!insert_rest(g, p, edge, layer, last) || last)
 			return;
 		c4_place_set_util(p, next);
 	}
@@ -128,11 +136,12 @@ static void write_placed(struct c4_group *g, const struct c4_place *p, const uin
 			       &g->plan->routes[g->route[i]]);
 }
 
-int c4_group_repair(struct c4_group *g, double util)
+/* *ret_util: the limit that was needed in the end. */
+static int place_all(struct c4_group *g, double util, double *ret_util)
 {
 	uint32_t *edge = malloc((g->n + 1) * sizeof *edge), order[C4_PLACE_LAYERS_MAX];
 	struct c4_place p;
-	int rc = edge ? c4_group_colour(g) : -ENOMEM;
+	int rc = edge ? 0 : -ENOMEM;
 
 	c4_place_init(&p, &g->net);
 	if (!rc)
@@ -143,8 +152,26 @@ int c4_group_repair(struct c4_group *g, double util)
 		for (uint32_t i = 0; i < g->n_layers; i++)
 			place_layer(g, &p, edge, order[i]);
 		write_placed(g, &p, edge);
+		*ret_util = p.util;
 	}
 	c4_place_release(&p);
 	free(edge);
 	return rc;
+}
+
+/*
+ * A limit that was tried in vain has moved QPs in vain: with a previous plan once more at the limit
+ * that was needed, unless keeping so much needs a higher one.
+ */
+int c4_group_repair(struct c4_group *g, double util)
+{
+	double first, second;
+	int rc = g->opts->previous ? 0 : c4_group_colour(g);
+
+	if (!rc)
+		rc = place_all(g, util, &first);
+	if (rc || !g->opts->previous || first <= util)
+		return rc;
+	rc = place_all(g, first, &second);
+	return rc || second <= first ? rc : place_all(g, util, &first);
 }
