@@ -5,12 +5,10 @@
  * With S colours every vertex v sees every colour floor or ceil(deg(v)/S) times, so the largest
  * load is ceil(D/S), the least possible (König 1916; balanced form: de Werra 1971).
  *
- * S even: a pairing split halves the graph and each half is coloured with S/2. Edges are paired at
- * each vertex; the pairs make paths and even cycles, and walking these with alternating sides gives
- * every vertex half of its edges, O(E) (Euler splitting, Gabow 1976; as pairs of mates, without
- * adjacency lists). What is left over at a vertex is paired within its pod, so that pods are halved
- * too (laminar balance). S odd: S + 1 colours, then the smallest class is dissolved into the others
- * by Kempe chains. O(E log S) all in all. Pure, one thread, 29 bytes per edge while it runs.
+ * S even: the graph is halved (split.h) and each half coloured with S/2. S odd: one class is taken
+ * out and coloured by itself (factor.h), or S + 1 colours are used and the smallest class is
+ * dissolved into the others by Kempe chains (kempe.h), whichever costs less. O(E log S) all in all.
+ * Pure, one thread, at most 24 bytes per edge while it runs.
  */
 #ifndef C4_PLANNER_COLOUR_H
 #define C4_PLANNER_COLOUR_H
