@@ -26,6 +26,11 @@ $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS)
 
+# Linear programs as judges; programs that count what the planner allocates, or let it fail.
+$(B)/unit/test_assign_lp: ALL_LIBS += -lglpk
+$(B)/unit/test_assign $(B)/bench/plan_full: \
+	LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=reallocarray,--wrap=free
+
 # Fuzzers need clang: make CC=clang SANITIZE=address,fuzzer-no-link B=build/fuzz fuzz-bin
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(call src,tests/fuzz))
 $(FUZZ): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(ARCHIVES)
