@@ -309,6 +309,9 @@ static int build_polarised(struct c4_world *w, struct c4_fault *fault)
 /* ---- all of them ------------------------------------------------------------------------- */
 
 #define C4 "C4 (arXiv 2406.04594) reports "
+#define HTSIM                                                                                      \
+	"Packets (htsim, RoCE with PFC, a fabric of this shape, 10 MB a flow), slowest flow of "   \
+	"200 Gbps: "
 
 static const struct c4_scene scenes[] = {
 	{"c4-1to1", "C4's testbed: 16 hosts, 8 NICs of 2 x 200G, 8 jobs of two hosts, 8 spines",
@@ -324,8 +327,8 @@ static const struct c4_scene scenes[] = {
 	{"permutation",
 	 "16 leaves of 8 hosts, 8 spines; every host sends to one under another leaf", NULL,
 	 C4_ROWS_USUAL, 20, 0, build_permutation},
-	{"rings", "16 leaves of 8 hosts, 8 spines; 8 rings of 16 hosts in random places", NULL,
-	 C4_ROWS_USUAL, 20, 0, build_rings},
+	{"rings", "16 leaves of 8 hosts, 8 spines; 8 rings of 16 hosts in random places",
+	 HTSIM "ECMP 36-47, greedy 83, exact 179-182", C4_ROWS_USUAL, 20, 0, build_rings},
 	{"rings-2to1", "16 leaves of 8 hosts, 4 spines; 8 rings of 16 hosts in random places", NULL,
 	 C4_ROWS_USUAL, 20, 0, build_rings_half},
 	{"small-rings", "32 leaves of 16 hosts, 16 spines; 128 rings of 4 hosts in random places",
