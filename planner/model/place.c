@@ -65,6 +65,12 @@ int64_t c4_place_layer(struct c4_place *p, double unit)
 	for (uint32_t i = 0; i < p->n_layers; i++)
 		if (same_size(p->layers[i].unit, unit))
 			return i;
+	for (uint32_t i = 0; i < p->n_layers; i++)
+		if (p->layers[i].unit <= 0) { /* retired */
+			p->layers[i].unit = unit;
+			recap_layer(p, i);
+			return i;
+		}
 	if (p->n_layers == C4_PLACE_LAYERS_MAX)
 		return nearest_layer(p, unit);
 	*l = (struct c4_place_layer){.unit = unit};
@@ -76,6 +82,11 @@ int64_t c4_place_layer(struct c4_place *p, double unit)
 	}
 	recap_layer(p, p->n_layers);
 	return p->n_layers++;
+}
+
+void c4_place_retire(struct c4_place *p, uint32_t layer)
+{
+	p->layers[layer].unit = 0;
 }
 
 static int reserve_routes(struct c4_place_layer *l, uint32_t n)
@@ -162,6 +173,8 @@ static uint32_t fits(const struct c4_place *p, const struct c4_bundle *b, double
 {
 	double left;
 
+	if (unit <= 0)
+		return 0; /* retired */
 	if (other <= 0)
 		return c4_bundle_fits(p->net, b, unit, p->util);
 	left = (p->util * c4_bundle_rate(p->net, b) - other) / unit + SLACK;

@@ -53,6 +53,9 @@ void c4_place_release(struct c4_place *p);
  * largest. Index or -ENOMEM. */
 int64_t c4_place_layer(struct c4_place *p, double unit);
 
+/* The layer has no QPs and may be used for another size. */
+void c4_place_retire(struct c4_place *p, uint32_t layer);
+
 /* Room for n QPs in all. 0 or -ENOMEM. */
 int c4_place_reserve(struct c4_place *p, uint32_t layer, uint32_t n);
 

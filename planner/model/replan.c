@@ -469,6 +469,7 @@ static void change_count(struct c4_live_net *n, const struct c4_live_qp *q, int 
 
 	for (int side = 0; side < 2; side++)
 		n->count[side][end[side] * C4_PLACE_LAYERS_MAX + q->layer] += (uint32_t)by;
+	n->of_layer[q->layer] += (uint32_t)by;
 }
 
 /* Edges for the QPs of a connection that has something to plan. */
@@ -580,6 +581,8 @@ static void remove_qp(struct c4_replan *r, uint32_t qp)
 
 		change_count(n, q, -1);
 		c4_place_remove(&n->place, (struct c4_placed){q->layer, q->edge});
+		if (!n->of_layer[q->layer])
+			c4_place_retire(&n->place, q->layer);
 	}
 }
 

@@ -33,7 +33,8 @@ struct c4_live_conn {
 struct c4_live_net {
 	struct c4_net net;
 	struct c4_place place;
-	uint32_t *count[2];    /* [leaf * C4_PLACE_LAYERS_MAX + layer] QPs from, to the leaf */
+	uint32_t *count[2]; /* [leaf * C4_PLACE_LAYERS_MAX + layer] QPs from, to the leaf */
+	uint32_t of_layer[C4_PLACE_LAYERS_MAX]; /* QPs */
 	uint16_t *next_backup; /* [leaf * colours + colour] turns the backups of a link */
 };
 
