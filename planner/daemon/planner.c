@@ -133,8 +133,8 @@ static const char *bound_text(const struct c4_plan *p, char text[48])
 
 static void adopt_edition(struct c4_planner *p, struct c4_edition *e)
 {
-	char bound[48];
 	const struct c4_delta *d = e->delta;
+	char bound[48];
 
 	c4_edition_drop(p->edition);
 	p->edition = e;
@@ -190,13 +190,43 @@ static bool plan_wanted(const struct c4_planner *p, uint64_t now_ns)
 /* ---- the demand ------------------------------------------------------------------------------
  */
 
-static void on_fetch(uv_work_t *w)
+static void fetch_begin(struct c4_planner *p)
 {
-	struct c4_planner *p = w->data;
+	p->fetch.opts.forced = p->fetch.forced;
+	p->fetch.opts.patient = p->edition->plan.n_routes > 0;
+	p->fetch.forced = false;
+	p->fetch.busy = true;
+}
 
+static void fetch_run(struct c4_planner *p)
+{
 	p->fetch.why[0] = '\0';
 	p->fetch.rc = c4_demand_feed_fetch(p->fetch.feed, &p->fetch.opts, &p->fetch.news,
 					   p->fetch.why, sizeof p->fetch.why);
+}
+
+static void fetch_end(struct c4_planner *p, uint64_t now_ns)
+{
+	p->fetch.busy = false;
+	p->stats.fetches++;
+	if (p->fetch.rc) {
+		p->stats.fetch_errors++;
+		problem(p, C4_PROBLEM_SOURCE, p->fetch.why);
+		pause_longer(&p->fetch.pause, now_ns);
+	} else {
+		problem(p, C4_PROBLEM_SOURCE, "");
+		pause_for(&p->fetch.pause, now_ns, p->config.interval_ns);
+	}
+	if (p->fetch.news) {
+		c4_source_free(p->news);
+		p->news = p->fetch.news;
+		p->fetch.news = NULL;
+	}
+}
+
+static void on_fetch(uv_work_t *w)
+{
+	fetch_run(w->data);
 }
 
 static void on_fetched(uv_work_t *w, int status)
@@ -205,20 +235,7 @@ static void on_fetched(uv_work_t *w, int status)
 	uint64_t now_ns = c4_mono_ns();
 
 	(void)status;
-	p->fetch.busy = false;
-	p->stats.fetches++;
-	if (p->fetch.rc) {
-		p->stats.fetch_errors++;
-		problem(p, C4_PROBLEM_DEMAND, p->fetch.why);
-		pause_longer(&p->fetch.pause, now_ns);
-	} else {
-		pause_for(&p->fetch.pause, now_ns, p->config.interval_ns);
-	}
-	if (p->fetch.news) {
-		c4_source_free(p->news);
-		p->news = p->fetch.news;
-		p->fetch.news = NULL;
-	}
+	fetch_end(p, now_ns);
 	c4_planner_tick(p, now_ns);
 }
 
@@ -281,10 +298,7 @@ void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
 	if (p->ending)
 		return;
 	if (!p->fetch.busy && fetch_wanted(p, now_ns)) {
-		p->fetch.opts.forced = p->fetch.forced;
-		p->fetch.opts.patient = p->edition->plan.n_routes > 0;
-		p->fetch.forced = false;
-		p->fetch.busy = true;
+		fetch_begin(p);
 		uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
 	}
 	if (!p->edition->fabric && now_ns >= p->look.next_ns) {
@@ -363,7 +377,9 @@ static int open_feed(struct c4_planner *p)
 	if (!p->config.demand && !p->config.collector)
 		return 0;
 	p->fetch.feed = c4_demand_feed_new(p->config.demand, p->config.collector);
-	return p->fetch.feed ? 0 : -EINVAL;
+	if (p->fetch.feed)
+		return 0;
+	return p->config.collector ? -EINVAL : -ENOMEM;
 }
 
 int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_planner_config *config,
@@ -384,6 +400,11 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 	if (rc) {
 		c4_planner_release(p);
 		return rc;
+	}
+	if (config->demand) { /* a file is there or not: nobody has to wait for it */
+		fetch_begin(p);
+		fetch_run(p);
+		fetch_end(p, now_ns);
 	}
 	p->reload = true;
 	plan_begin(p, now_ns);

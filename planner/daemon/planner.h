@@ -29,6 +29,7 @@
 /* What may be wrong: symbol, name in /healthz and logs, what follows from it. */
 #define C4_PLANNER_PROBLEMS(X)                                                                     \
 	X(FABRIC, "fabric", "the network stays as it was known")                                   \
+	X(SOURCE, "source", "the demand stays as it was known")                                    \
 	X(DEMAND, "demand", "it stays as it was known")                                            \
 	X(STATE, "state", "the plan is served, and written later")                                 \
 	X(PLAN, "plan", "the last one is served")
