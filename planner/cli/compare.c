@@ -7,6 +7,7 @@
 
 #include "common/ds/vec.h"
 #include "planner/cli/churn.h"
+#include "planner/cli/failure.h"
 
 #define RATES_MAX  (1u << 26)
 #define BUSBW_GBPS 362.0 /* what the GPUs of C4's testbed can take */
@@ -191,6 +192,8 @@ int c4_compare_scene(const struct c4_scene *s, struct c4_rows *ret, struct c4_fa
 
 	if (s->rows == C4_ROWS_CHURN)
 		return c4_churn_run(s->seeds, ret, fault);
+	if (s->rows == C4_ROWS_FAILURE)
+		return c4_failure_run(s, s->seeds, ret, fault);
 	if (s->rows == C4_ROWS_FAULT) {
 		c.methods = fault_rows;
 		c.n_methods = COUNT(fault_rows);

@@ -25,6 +25,7 @@ enum c4_scene_rows {
 	C4_ROWS_FAULT,	 /* … with several numbers of QPs, and weighted */
 	C4_ROWS_ORACLES, /* exact, by what is known of the hash */
 	C4_ROWS_CHURN,	 /* its own (churn.h): no build */
+	C4_ROWS_FAILURE, /* a link dies under a plan (failure.h); build: before that */
 };
 
 struct c4_scene {

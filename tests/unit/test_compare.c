@@ -152,6 +152,20 @@ static void test_churn(void **state)
 	assert_true(row(&rows, "greedy, never moves", 1)->moves == 0);
 }
 
+/* Pinned ports alone do not survive a failure: the switches hash anew. */
+static void test_link_dies(void **state)
+{
+	struct c4_rows rows = run("failure", 4);
+	const struct c4_row *chains = row(&rows, "re-plan by chains, new ports", 8);
+
+	(void)state;
+	assert_true(row(&rows, "exact, before", 8)->worst > 0.99);
+	assert_true(row(&rows, "ports kept", 8)->slowest < 0.75 * chains->slowest);
+	assert_true(row(&rows, "ports kept", 8)->slowest <
+		    row(&rows, "ports kept, resilient tables", 8)->slowest);
+	assert_true(chains->of_bound > 0.99 && chains->moves > 0 && chains->moves < 64);
+}
+
 /* The same seed is the same world, another one is not. */
 static void test_worlds_repeat(void **state)
 {
@@ -240,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_greedy_stays_behind),
 		cmocka_unit_test(test_unknown_seeds),
 		cmocka_unit_test(test_churn),
+		cmocka_unit_test(test_link_dies),
 		cmocka_unit_test(test_worlds_repeat),
 		cmocka_unit_test(test_rows_sum_up),
 		cmocka_unit_test(test_missed_target_is_said),
