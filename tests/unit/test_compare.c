@@ -155,7 +155,7 @@ static void test_churn(void **state)
 /* Pinned ports alone do not survive a failure: the switches hash anew. */
 static void test_link_dies(void **state)
 {
-	struct c4_rows rows = run("failure", 4);
+	struct c4_rows rows = run("failure", 20);
 	const struct c4_row *chains = row(&rows, "re-plan by chains, new ports", 8);
 
 	(void)state;
