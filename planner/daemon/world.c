@@ -93,8 +93,9 @@ static int exact(const struct c4_world *w, const struct c4_plan *keep, struct c4
 	const struct c4_assign_opts opts = {.previous = keep};
 	int rc = c4_plan_init(ret, &w->demand->demand);
 
-	if (!rc)
-		rc = c4_assign(&w->fabric->fabric, &w->demand->demand, &opts, ret, fault);
+	if (rc)
+		return rc;
+	rc = c4_assign(&w->fabric->fabric, &w->demand->demand, &opts, ret, fault);
 	if (rc)
 		c4_plan_release(ret);
 	return rc;
