@@ -470,7 +470,7 @@ static void rebalance(struct c4_replan *r, struct c4_live_net *n, struct c4_live
 	double need = c4_live_need(r, n);
 	double now = fmax(busiest(n, false), busiest(n, true));
 
-	if (need < n->place.util)
+	if (fabs(need - n->place.util) > SLACK)
 		c4_place_set_util(&n->place, need);
 	if (now > r->o.full && now > need * (1 + r->o.gain))
 		relieve_net(r, n, e);
