@@ -57,7 +57,7 @@ static void add_conn(struct c4_group *g, const struct c4_conn *c, const uint32_t
 	uint32_t from = local[g->f->nics[c->src].leaf], to = local[g->f->nics[c->dst].leaf];
 	uint32_t layer;
 
-	if (!c4_net_joined(&g->net, from, to)) {
+	if (!g->uniform && !c4_net_joined(&g->net, from, to)) {
 		set_state(g->plan, c, C4_ROUTE_NO_PATH);
 		return;
 	}
@@ -128,7 +128,7 @@ static int plan_group(struct c4_group *g)
 		return rc;
 	g->plan->lower_bound = fmax(g->plan->lower_bound, bound.load);
 	g->plan->util_bound = fmax(g->plan->util_bound, bound.util);
-	if (g->n_layers == 1 && !g->opts->previous && c4_net_uniform(&g->net))
+	if (g->n_layers == 1 && !g->opts->previous && g->uniform)
 		rc = c4_group_exact(g, whole.util);
 	else
 		rc = -ENOSPC;
@@ -144,6 +144,7 @@ static int plan_net(const struct c4_fabric *f, const struct c4_demand *d,
 
 	if (rc)
 		return rc;
+	g.uniform = c4_net_uniform(&g.net);
 	rc = group_init(&g, qps);
 	if (!rc)
 		collect(&g, index, local);

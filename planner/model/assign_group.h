@@ -19,6 +19,7 @@ struct c4_group {
 	const struct c4_assign_opts *opts;
 	struct c4_plan *plan;
 	struct c4_net net;
+	bool uniform; /* c4_net_uniform() */
 	uint32_t n;
 	struct c4_colour_edge *edges; /* id: index of the three below */
 	uint32_t *route;
