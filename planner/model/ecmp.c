@@ -25,6 +25,8 @@ int c4_ecmp_init(struct c4_ecmp *e, const struct c4_fabric *f)
 		return -ENOMEM;
 	}
 	memset(e->group_at, 0xFF, n * sizeof *e->group_at);
+	for (uint32_t i = 0; i < f->n_switches; i++)
+		e->has_cores |= f->switches[i].tier == C4_CORE;
 	return 0;
 }
 
@@ -86,6 +88,8 @@ void c4_ecmp_toward(struct c4_ecmp *e, uint32_t leaf)
 	c4_ecmp_forget(e);
 	e->leaf = leaf;
 	spread(e, leaf, C4_SPINE, 1);
+	if (!e->has_cores)
+		return;
 	for (to = e->n_seen; from < to; from++)
 		spread(e, e->seen[from], C4_CORE, 2);
 	for (to = e->n_seen; from < to; from++)

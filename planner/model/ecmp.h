@@ -31,6 +31,7 @@ struct c4_ecmp_group {
 
 struct c4_ecmp {
 	const struct c4_fabric *fabric;
+	bool has_cores;
 	uint32_t leaf;	     /* destination the tables are for, C4_NONE: none */
 	uint8_t *distance;   /* hops to it, 0 for itself and for those that cannot reach it */
 	uint32_t *seen;	     /* switches with a distance … */

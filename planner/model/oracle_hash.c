@@ -236,14 +236,31 @@ static uint32_t tries_of(struct hash_oracle *h, uint32_t from_leaf, uint32_t ope
 	return most < C4_PORTS ? (uint32_t)most : C4_PORTS;
 }
 
+/* The next try from i on whose port begins a wanted path: the innermost loop, where hashing is
+ * linear. Others are looked at one by one. */
+static uint32_t skip(const struct hash_oracle *h, const struct view *leaf, uint32_t start,
+		     uint32_t i, uint32_t tries)
+{
+	if (leaf->group.n < 2 || leaf->turn || h->model.resilient || !c4_flowhash_linear(&h->hash))
+		return i;
+	for (; i < tries; i++) {
+		uint16_t sport = (uint16_t)(C4_PORT_FIRST | (start + i));
+		uint32_t value = c4_flowhash_port(&h->hash, leaf->at_port_0, sport);
+
+		if (h->first[modulo(value, leaf->inverse, leaf->group.n)])
+			break;
+	}
+	return i;
+}
+
 /* Tries ports in turn: how many it took until no want was open, or `tries`. */
 static uint32_t search(struct hash_oracle *h, const struct view *leaf, struct c4_tuple *pair,
 		       uint32_t start, struct c4_want *wants, uint32_t *open, uint32_t tries)
 {
-	uint32_t i;
+	uint32_t i = 0;
 
-	for (i = 0; i < tries && *open; i++) {
-		uint16_t sport = (uint16_t)(C4_PORT_FIRST | (start + i));
+	while (*open && (i = skip(h, leaf, start, i, tries)) < tries) {
+		uint16_t sport = (uint16_t)(C4_PORT_FIRST | (start + i++));
 		uint32_t choice = choose(h, leaf, pair, sport);
 		const struct c4_ecmp_member *m;
 		struct c4_path path = {.hops = 1};
