@@ -217,6 +217,51 @@ static void test_reports_that_cannot_be(void **state)
 	assert_best(s->edition);
 }
 
+static bool report_parallel(struct scene *s, uint32_t parallel, float now_gbps)
+{
+	struct c4_link_report r = {
+		.a = "leaf0", .b = "spine0", .parallel = parallel, .now_gbps = now_gbps};
+
+	s->task = (struct c4_task){.links = &r, .n_links = 1};
+	return scene_run(s);
+}
+
+static void test_one_of_parallel_links(void **state)
+{
+	struct scene *s = *state;
+
+	scene_write_text(s->fabric,
+			 "schema: c4.fabric/v1\n"
+			 "hosts:\n"
+			 "- {name: h0, nics: [{name: r0p0, leaf: leaf0, plane: 0, rail: 0}]}\n"
+			 "- {name: h1, nics: [{name: r0p0, leaf: leaf1, plane: 0, rail: 0}]}\n"
+			 "leaves: [leaf0, leaf1]\n"
+			 "spines: [spine0]\n"
+			 "links:\n"
+			 "- {a: leaf0, b: spine0, gbps: 400, count: 2}\n"
+			 "- {a: leaf1, b: spine0, gbps: 400, count: 2}\n");
+	scene_write_text(s->demand, "{\"schema\":\"c4.demand/v1\",\"connections\":[{\"id\":\"c0\","
+				    "\"job\":\"j\",\"src\":\"h0/r0p0\",\"dst\":\"h1/r0p0\","
+				    "\"weight\":1,\"qps\":2}]}");
+	assert_true(scene_read(s, true, true));
+	assert_true(fabs(s->edition->plan.max_load - 0.5) < 1e-6);
+	report_parallel(s, 2, 0); /* there are two */
+	assert_int_equal(s->task.links_refused, 1);
+	assert_true(report_parallel(s, 1, 0));
+	assert_int_equal(s->edition->links.n, 1);
+	assert_int_equal(s->edition->links.v[0].parallel, 1);
+	assert_int_equal(s->edition->plan.n_unplaced, 0);
+	assert_true(fabs(s->edition->plan.max_load - 1) < 1e-6);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(s->edition->plan.routes[i].parallel_up, 0);
+	assert_true(report_parallel(s, C4_PARALLEL_ALL, 0)); /* now there is no way at all */
+	assert_int_equal(s->edition->links.n, 2);
+	assert_int_equal(s->edition->plan.n_unplaced, 2);
+	report_parallel(s, 0, 400);
+	scene_wait(s, 30 * SECOND_NS);
+	assert_int_equal(s->edition->plan.n_unplaced, 0);
+}
+
 static void test_bad_fabric_changes_nothing(void **state)
 {
 	struct scene *s = *state;
@@ -346,6 +391,7 @@ int main(void)
 		T(test_dead_link_moves_what_it_carried),
 		T(test_returned_link_is_used_after_its_hold),
 		T(test_reports_that_cannot_be),
+		T(test_one_of_parallel_links),
 		T(test_bad_fabric_changes_nothing),
 		T(test_another_fabric_keeps_what_it_can),
 		T(test_hosts_that_go_take_their_connections),
