@@ -10,17 +10,20 @@ static uint32_t peer(const struct c4_fabric *f, uint32_t s, uint32_t at)
 }
 
 /* In a regular fabric peers have consecutive numbers: the first link to b is b - first further. */
-static bool guess(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t *at)
+static bool guess(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t *ret)
 {
-	uint32_t from = f->link_at[a], end = f->link_at[a + 1], first;
+	uint32_t from = f->link_at[a], end = f->link_at[a + 1], first, at;
 
 	if (from == end)
 		return false;
 	first = peer(f, a, from);
-	if (b < first || b - first >= end - from || peer(f, a, from + b - first) != b)
+	if (b < first || b - first >= end - from)
 		return false;
-	*at = from + b - first;
-	return *at == from || peer(f, a, *at - 1) != b;
+	at = from + (b - first);
+	if (peer(f, a, at) != b || (at > from && peer(f, a, at - 1) == b))
+		return false;
+	*ret = at;
+	return true;
 }
 
 uint32_t c4_fabric_links_between(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t *ret_n)
