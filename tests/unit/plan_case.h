@@ -138,16 +138,21 @@ static inline void case_kill(struct plan_case *c, struct dice *dice, uint32_t of
 			c->f.links[i].now_gbps = 0;
 }
 
-/* A plan from nothing (or from `previous`) in c->p; the result of c4_assign(). */
-static inline int case_assign(struct plan_case *c, const struct c4_plan *previous)
+/* A plan in c->p; the result of c4_assign(). */
+static inline int case_assign_with(struct plan_case *c, struct c4_assign_opts opts)
 {
-	struct c4_assign_opts opts = {.previous = previous};
 	struct c4_fault fault;
 
 	c4_plan_release(&c->p);
 	if (c4_plan_init(&c->p, &c->d))
 		return -1;
 	return c4_assign(&c->f, &c->d, &opts, &c->p, &fault);
+}
+
+/* From nothing, or from `previous`. */
+static inline int case_assign(struct plan_case *c, const struct c4_plan *previous)
+{
+	return case_assign_with(c, (struct c4_assign_opts){.previous = previous});
 }
 
 #endif

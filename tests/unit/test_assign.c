@@ -48,7 +48,7 @@ static void test_random_demand_meets_bound_for_every_s(void **state)
 	struct dice dice = {1};
 
 	(void)state;
-	for (uint32_t s = 2; s <= 128; s += PLAN_SLOW ? 9 : 1) {
+	for (uint32_t s = 2; s <= 128; s += PLAN_SLOW ? 3 : 1) {
 		struct plan_case c;
 		uint32_t leaves = 2 + dice_below(&dice, 30), hosts = 1 + dice_below(&dice, 2 * s);
 
@@ -67,7 +67,7 @@ static void test_permutations_are_conflict_free_for_every_s(void **state)
 	struct dice dice = {2};
 
 	(void)state;
-	for (uint32_t s = 2; s <= 128; s += PLAN_SLOW ? 9 : 1) {
+	for (uint32_t s = 2; s <= 128; s += PLAN_SLOW ? 3 : 1) {
 		struct plan_case c;
 
 		case_clos(&c, (struct c4_clos){.leaves = 4 + dice_below(&dice, 28),
@@ -85,7 +85,7 @@ static void test_rails_planes_and_qps(void **state)
 	struct dice dice = {3};
 
 	(void)state;
-	for (int i = 0; i < (PLAN_SLOW ? 10 : 60); i++) {
+	for (int i = 0; i < (PLAN_SLOW ? 20 : 60); i++) {
 		struct plan_case c;
 		uint32_t s = 2 + dice_below(&dice, 20);
 
@@ -121,7 +121,7 @@ static void test_pods_tight_at_both_levels(void **state)
 	struct dice dice = {4};
 
 	(void)state;
-	for (uint32_t s = 2; s <= (PLAN_SLOW ? 8 : 33); s++) {
+	for (uint32_t s = 2; s <= (PLAN_SLOW ? 16 : 33); s++) {
 		struct plan_case c;
 		uint32_t pods = 2 + dice_below(&dice, 5), leaves = 1 + dice_below(&dice, 8);
 
@@ -159,7 +159,7 @@ static void test_pods_mixed(void **state)
 	struct dice dice = {5};
 
 	(void)state;
-	for (int i = 0; i < (PLAN_SLOW ? 20 : 400); i++) {
+	for (int i = 0; i < (PLAN_SLOW ? 100 : 400); i++) {
 		struct plan_case c;
 
 		make_pods(&c, &dice, true);
@@ -176,7 +176,7 @@ static void test_pods_mixed(void **state)
 static void test_pods_with_scarce_cores(void **state)
 {
 	struct dice dice = {6};
-	uint32_t above = 0, n = PLAN_SLOW ? 40 : 1000;
+	uint32_t above = 0, n = PLAN_SLOW ? 200 : 1000;
 
 	(void)state;
 	for (uint32_t i = 0; i < n; i++) {
@@ -198,12 +198,12 @@ static void test_a_million_flows(void **state)
 {
 	struct dice dice = {6};
 	struct plan_case c;
-	uint32_t leaves = PLAN_SLOW ? 100 : 1000;
+	uint32_t leaves = PLAN_SLOW ? 200 : 1000;
 
 	(void)state;
 	case_clos(&c, (struct c4_clos){.leaves = leaves,
 				       .spines = 64,
-				       .hosts_per_leaf = PLAN_SLOW ? 64 : 1000});
+				       .hosts_per_leaf = PLAN_SLOW ? 500 : 1000});
 	case_permute(&c, &dice, 1);
 	expect_exact(&c);
 	case_release(&c);
@@ -343,7 +343,7 @@ static void test_random_damage(void **state)
 	struct dice dice = {13};
 
 	(void)state;
-	for (int i = 0; i < (PLAN_SLOW ? 30 : 300); i++) {
+	for (int i = 0; i < (PLAN_SLOW ? 100 : 300); i++) {
 		struct plan_case c;
 
 		make_pods(&c, &dice, dice_below(&dice, 2));

@@ -208,6 +208,46 @@ static void test_bundles(void **state)
 	world_release(&w);
 }
 
+/* Regular or not, with parallel links anywhere: what counting one by one finds. */
+static void test_links_between(void **state)
+{
+	struct dice dice = {1};
+	struct c4_fault fault;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		struct plan_case c;
+		uint32_t n_links;
+
+		case_clos(&c, (struct c4_clos){.leaves = 4,
+					       .spines = 1 + dice_below(&dice, 4),
+					       .hosts_per_leaf = 1,
+					       .pods = 2});
+		n_links = c.f.n_links;
+		for (uint32_t k = 0; k < (uint32_t)i % 5; k++) {
+			struct c4_link l = c.f.links[dice_below(&dice, n_links)];
+
+			assert_true(c4_fabric_join(&c.f, l.a, l.b, 400, 400, &fault) >= 0);
+		}
+		assert_int_equal(c4_fabric_finish(&c.f, &fault), 0);
+		for (uint32_t a = 0; a < c.f.n_switches; a++)
+			for (uint32_t b = 0; b < c.f.n_switches; b++) {
+				uint32_t n, count = 0, at = c4_fabric_links_between(&c.f, a, b, &n);
+
+				for (uint32_t k = 0; k < c.f.n_links; k++) {
+					const struct c4_link *l = &c.f.links[k];
+
+					if ((l->a != a || l->b != b) && (l->a != b || l->b != a))
+						continue;
+					assert_true(count < n);
+					assert_int_equal(c.f.link_of[at + count++], k);
+				}
+				assert_int_equal(count, n);
+			}
+		case_release(&c);
+	}
+}
+
 static void test_uniform_or_not(void **state)
 {
 	struct c4_link *l;
@@ -250,7 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_tiers_and_planes), cmocka_unit_test(test_pods),
 		cmocka_unit_test(test_uneven_pods),	     cmocka_unit_test(test_bundles),
-		cmocka_unit_test(test_uniform_or_not),	     cmocka_unit_test(test_too_many_spines),
+		cmocka_unit_test(test_links_between),	     cmocka_unit_test(test_uniform_or_not),
+		cmocka_unit_test(test_too_many_spines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
