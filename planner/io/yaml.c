@@ -68,7 +68,8 @@ static void note_step(struct account *a, const char *key, uint32_t index)
 	a->way[a->n++].index = index;
 }
 
-static void listen(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+static void __attribute__((format(printf, 3, 0)))
+listen(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
 {
 	struct account *a = ctx;
 	char text[MESSAGE_BYTES], key[KEY_BYTES];
