@@ -28,7 +28,8 @@ $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
 
 # Linear programs as judges; programs that count what the planner allocates, or let it fail.
 $(B)/unit/test_assign_lp: ALL_LIBS += -lglpk
-$(B)/unit/test_assign $(B)/unit/test_planner_memory $(B)/bench/plan_full: \
+$(B)/unit/test_assign $(B)/unit/test_planner_memory $(B)/unit/test_replan_memory \
+$(B)/bench/plan_full: \
 	LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=reallocarray,--wrap=free
 
 # Fuzzers need clang: make CC=clang SANITIZE=address,fuzzer-no-link B=build/fuzz fuzz-bin

@@ -472,7 +472,7 @@ static void rebalance(struct c4_replan *r, struct c4_live_net *n, struct c4_live
 
 	if (fabs(need - n->place.util) > SLACK)
 		c4_place_set_util(&n->place, need);
-	if (now > r->o.full && now > need * (1 + r->o.gain))
+	if (now > need * (1 + r->o.gain)) /* need: at least full */
 		relieve_net(r, n, e);
 }
 

@@ -270,16 +270,16 @@ static void test_only_the_excess_leaves(void **state)
 	live_close(&l);
 }
 
-/* A large one and four small ones fill the link. At 0.9 one small one leaves, at 0.5 the large. */
-static void weaken_mixed(double gbps, double left)
+/* 60 or 80 percent of the link by large QPs, the rest by small ones: what is left of it. */
+static void weaken_mixed(const double *sizes, double gbps, double left)
 {
 	struct live l;
 	uint32_t spine, link;
 
 	live_open(&l, (struct c4_clos){.leaves = 4, .spines = 4, .hosts_per_leaf = 8}, NULL);
 	spine = c4_fabric_switch(&l.f, "spine2");
-	for (uint32_t i = 0; i < 5; i++)
-		live_adopt(&l, i, 8 + i, i ? 0.1 : 0.6, 1,
+	for (uint32_t i = 0; sizes[i] > 0; i++)
+		live_adopt(&l, i, 8 + i, sizes[i], 1,
 			   &(struct c4_route){.state = C4_ROUTE_SPINE,
 					      .up = (uint16_t)spine,
 					      .down = (uint16_t)spine});
@@ -293,12 +293,32 @@ static void weaken_mixed(double gbps, double left)
 
 static void test_excess_of_several_sizes(void **state)
 {
+	const double one[] = {0.6, 0.1, 0.1, 0.1, 0.1, 0}, two[] = {0.1, 0.4, 0.4, 0.1, 0};
+
 	(void)state;
-	weaken_mixed(360, 0.9);
-	weaken_mixed(320, 0.8);
-	weaken_mixed(200, 0.4);
-	weaken_mixed(60, 0.1);
-	weaken_mixed(20, 0);
+	weaken_mixed(one, 360, 0.9);
+	weaken_mixed(one, 320, 0.8);
+	weaken_mixed(one, 200, 0.4); /* the large one does not fit: the others may stay */
+	weaken_mixed(one, 60, 0.1);
+	weaken_mixed(one, 20, 0);
+	weaken_mixed(two, 360, 0.9);
+	weaken_mixed(two, 320, 0.8);
+	weaken_mixed(two, 200, 0.4); /* small ones are not enough */
+}
+
+/* The leaf has no room elsewhere: counting raises the limit first, then no more leave than must. */
+static void test_weakness_of_a_full_leaf(void **state)
+{
+	struct live l;
+
+	(void)state;
+	live_open(&l, flat, NULL);
+	for (uint32_t i = 0; i < l.f.n_nics; i++)
+		live_add(&l, i, (i + 8) % l.f.n_nics, 1, 16);
+	live_link(&l, 0, 200); /* 7 * 18 + 9 of 128 fit at 18/16, 7 * 17 + 8 at 17/16 do not */
+	assert_true(fabs(load_of(&l, 0) - 9.0 / 16) < 1e-5);
+	live_check(&l, true);
+	live_close(&l);
 }
 
 /* ---- no path --------------------------------------------------------------------------------- */
@@ -556,6 +576,24 @@ static void test_failing_while_held(void **state)
 	live_close(&l);
 }
 
+/* The hour counts from the failure to the return, not to the next failure. */
+static void test_long_dead_is_forgiven(void **state)
+{
+	const struct c4_replan_opts ten = {.hold_ns = 10 * LIVE_S};
+	struct live l;
+
+	(void)state;
+	live_open(&l, small, &ten);
+	fail_and_return(&l, 0);
+	assert_true(used_after(&l, 0, 10 * LIVE_S));
+	live_link(&l, 0, 0); /* the second time; and so it stays for two hours */
+	l.now_ns += 7200 * LIVE_S;
+	live_link(&l, 0, 400);
+	assert_false(used_after(&l, 0, 10 * LIVE_S - 1));
+	assert_true(used_after(&l, 0, 1));
+	live_close(&l);
+}
+
 static void test_half_a_return(void **state)
 {
 	struct live l;
@@ -772,6 +810,7 @@ int main(void)
 		cmocka_unit_test(test_backups_stay_alive),
 		cmocka_unit_test(test_only_the_excess_leaves),
 		cmocka_unit_test(test_excess_of_several_sizes),
+		cmocka_unit_test(test_weakness_of_a_full_leaf),
 		cmocka_unit_test(test_a_dead_leaf),
 		cmocka_unit_test(test_arrival_without_a_path),
 		cmocka_unit_test(test_one_of_two),
@@ -781,6 +820,7 @@ int main(void)
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_failing_while_held),
 		cmocka_unit_test(test_half_a_return),
+		cmocka_unit_test(test_long_dead_is_forgiven),
 		cmocka_unit_test(test_uneven_is_no_reason),
 		cmocka_unit_test(test_no_move_for_a_small_gain),
 		cmocka_unit_test(test_relief_within_budget),
