@@ -385,7 +385,7 @@ static void test_gap_to_linear_program(void **state)
 	for (size_t k = 0; k < KINDS; k++) {
 		struct tally t = {.name = kinds[k].name};
 
-		for (int i = 0; i < (PLAN_SLOW ? 20 : 600); i++) {
+		for (int i = 0; i < (PLAN_SLOW ? 200 : 600); i++) {
 			struct plan_case c;
 			double best;
 
@@ -412,7 +412,7 @@ static void test_gap_of_unequal_shares(void **state)
 	for (size_t k = 0; k < KINDS; k++) {
 		struct tally t = {.name = kinds[k].name};
 
-		for (int i = 0; i < (PLAN_SLOW ? 5 : 40); i++) {
+		for (int i = 0; i < (PLAN_SLOW ? 10 : 40); i++) {
 			struct plan_case c;
 			double best;
 
@@ -442,7 +442,7 @@ static void test_bounds_and_gap_to_whole_optimum(void **state)
 	for (size_t k = 0; k < KINDS; k++) {
 		struct tally t = {.name = kinds[k].name};
 
-		for (int i = 0; i < (PLAN_SLOW ? 100 : 2000); i++) {
+		for (int i = 0; i < (PLAN_SLOW ? 500 : 2000); i++) {
 			struct plan_case c;
 			double best_util, best_load;
 
