@@ -13,6 +13,7 @@
 #include "planner/cli/tally.h"
 #include "planner/io/oracle_spec.h"
 #include "planner/io/plan_json.h"
+#include "planner/io/route_json.h"
 #include "planner/io/plan_read.h"
 #include "planner/io/probes.h"
 #include "planner/model/assign.h"
@@ -163,7 +164,7 @@ static int find_ports(struct work *w)
 static void name_way(const struct work *w, const struct c4_conn *c, const struct c4_route *r,
 		     const char **names, uint32_t *n)
 {
-	struct c4_plan_way way = c4_plan_way(&w->f, c, r);
+	struct c4_way way = c4_way_of(&w->f, c, r);
 
 	for (uint32_t i = 0; i < way.n; i++)
 		names[i] = w->f.switches[way.at[i]].name;
@@ -179,7 +180,7 @@ static void tally_qp(const struct work *w, struct c4_tally *t, const struct c4_c
 				   .load = (double)c->weight * (double)is->share};
 
 	name_way(w, c, is, r.path, &r.n_path);
-	r.reason = c4_plan_unplaced_reason(is);
+	r.reason = c4_json_unplaced(is);
 	if (r.reason)
 		c4_tally_unplaced(t, &r);
 	else

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "planner/daemon/answer.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "planner/io/plan_json.h"
-#include "planner/model/label.h"
+#include "planner/io/route_json.h"
 
 #define PART_BYTES 16384u
 
@@ -26,108 +25,30 @@ struct answer {
 	size_t limit;	/* of the text, for the part at work */
 };
 
-/* ---- text ------------------------------------------------------------------------------------ */
-
-/* Names and ids were checked to be UTF-8 when they were read. */
-static void put_text(struct c4_buf *out, const char *text)
-{
-	c4_buf_add(out, "\"", 1);
-	while (*text) {
-		size_t plain =
-			strcspn(text, "\"\\\x7f\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r"
-				      "\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a"
-				      "\x1b\x1c\x1d\x1e\x1f");
-
-		c4_buf_add(out, text, plain);
-		text += plain;
-		if (*text)
-			c4_buf_printf(out, "\\u%04x", (unsigned char)*text++);
-	}
-	c4_buf_add(out, "\"", 1);
-}
-
-static void put_real(struct c4_buf *out, const char *key, double v)
-{
-	if (isfinite(v))
-		c4_buf_printf(out, ",\"%s\":%.12g", key, v);
-	else
-		c4_buf_printf(out, ",\"%s\":null", key); /* what JSON cannot say */
-}
-
-static void put_way(struct c4_buf *out, const char *key, const struct c4_held_fabric *f,
-		    const struct c4_way *w)
-{
-	c4_buf_printf(out, ",\"%s\":[", key);
-	for (uint16_t i = 0; i < w->n; i++) {
-		c4_buf_add(out, ",", i > 0);
-		put_text(out, f->fabric.switches[w->at[i]].name);
-	}
-	c4_buf_add(out, "]", 1);
-}
-
-static void put_id(struct answer *a, struct c4_buf *out, const char *id, uint32_t qp)
-{
-	c4_buf_printf(out, a->any ? ",\n{\"id\":" : "\n{\"id\":");
-	put_text(out, id);
-	c4_buf_printf(out, ",\"qp\":%u", qp);
-	a->any = true;
-}
-
-/* ---- routes ---------------------------------------------------------------------------------- */
-
-static void put_parallel(struct c4_buf *out, const struct c4_route *r)
-{
-	unsigned int up = r->parallel_core & 15u, down = r->parallel_core >> 4;
-
-	if (r->state == C4_ROUTE_SPINE && (r->parallel_up || r->parallel_down))
-		c4_buf_printf(out, ",\"parallel\":[%u,%u]", r->parallel_up, r->parallel_down);
-	else if (r->state == C4_ROUTE_CORE && (r->parallel_up || r->parallel_down || up || down))
-		c4_buf_printf(out, ",\"parallel\":[%u,%u,%u,%u]", r->parallel_up, up, down,
-			      r->parallel_down);
-}
-
-/* Where it goes when its spine fails, as far as known. */
-static void put_backup(const struct answer *a, const struct c4_conn *c, uint32_t qp,
-		       struct c4_buf *out)
-{
-	const struct c4_held_fabric *f = a->edition->fabric;
-	struct c4_way way = c4_way_of(&f->fabric, c, &a->edition->backups[c->first + qp]);
-
-	if (way.n > 1)
-		put_way(out, "backup", f, &way);
-}
+/* ---- QPs ------------------------------------------------------------------------------------- */
 
 static void put_route(struct answer *a, const struct c4_conn *c, uint32_t qp, struct c4_buf *out)
 {
-	const struct c4_held_fabric *f = a->edition->fabric;
-	const struct c4_route *r = &a->edition->plan.routes[c->first + qp];
-	const struct c4_nic *src = &f->fabric.nics[c->src], *dst = &f->fabric.nics[c->dst];
-	struct c4_way way = c4_way_of(&f->fabric, c, r);
+	const struct c4_edition *e = a->edition;
+	const struct c4_json_route r = {
+		.f = &e->fabric->fabric,
+		.d = &e->demand->demand,
+		.c = c,
+		.qp = qp,
+		.route = &e->plan.routes[c->first + qp],
+		.backup = &e->backups[c->first + qp],
+	};
 
-	if (!way.n)
-		return;
-	put_id(a, out, c->id, qp);
-	c4_buf_printf(out, ",\"plane\":%u", src->plane);
-	put_way(out, "path", f, &way);
-	put_parallel(out, r);
-	put_backup(a, c, qp, out);
-	c4_buf_printf(out, ",\"src\":\"%s/%s\",\"dst\":\"%s/%s\"", f->fabric.hosts[src->host].name,
-		      src->name, f->fabric.hosts[dst->host].name, dst->name);
-	put_real(out, "load", (double)c->weight * (double)r->share);
-	if (r->sport)
-		c4_buf_printf(out, ",\"sport\":%u,\"flow_label\":%u}", r->sport,
-			      c4_label_of_port(r->sport));
-	else
-		c4_buf_printf(out, ",\"sport\":null,\"flow_label\":null}");
+	c4_json_route(out, &a->any, &r);
 }
 
 static void put_unplaced(struct answer *a, const struct c4_conn *c, uint32_t qp, struct c4_buf *out)
 {
-	const char *why = c4_plan_unplaced_reason(&a->edition->plan.routes[c->first + qp]);
+	const char *why = c4_json_unplaced(&a->edition->plan.routes[c->first + qp]);
 
 	if (!why)
 		return;
-	put_id(a, out, c->id, qp);
+	c4_json_qp(out, &a->any, c->id, qp);
 	c4_buf_printf(out, ",\"reason\":\"%s\"}", why);
 }
 
@@ -184,9 +105,9 @@ static void put_move(struct answer *a, const struct c4_delta *d, uint32_t i, str
 
 	if (!wanted_host(a, d->is, m->host))
 		return;
-	put_id(a, out, m->id, m->qp);
-	put_way(out, "from", d->was, &m->from);
-	put_way(out, "to", d->is, &m->to);
+	c4_json_qp(out, &a->any, m->id, m->qp);
+	c4_json_way(out, "from", &d->was->fabric, &m->from);
+	c4_json_way(out, "to", &d->is->fabric, &m->to);
 	c4_buf_printf(out, ",\"reason\":\"%s\",\"version\":%llu}", c4_shift_reason_name(m->why),
 		      (unsigned long long)d->version);
 }
@@ -198,7 +119,7 @@ static void put_gone(struct answer *a, const struct c4_delta *d, uint32_t i, str
 	if (!wanted_host(a, d->was, g->host))
 		return;
 	for (uint32_t q = 0; q < g->n; q++) {
-		put_id(a, out, g->id, g->first + q);
+		c4_json_qp(out, &a->any, g->id, g->first + q);
 		c4_buf_add(out, "}", 1);
 	}
 }
@@ -232,10 +153,10 @@ static void put_numbers(const struct answer *a, struct c4_buf *out)
 	const struct c4_plan *p = &a->edition->plan;
 	uint64_t untold = 0;
 
-	put_real(out, "max_link_load", p->max_load);
-	put_real(out, "lower_bound", p->lower_bound);
-	put_real(out, "max_utilization", p->max_util);
-	put_real(out, "utilization_bound", p->util_bound);
+	c4_json_real(out, "max_link_load", p->max_load);
+	c4_json_real(out, "lower_bound", p->lower_bound);
+	c4_json_real(out, "max_utilization", p->max_util);
+	c4_json_real(out, "utilization_bound", p->util_bound);
 	for (uint32_t i = 0; i < a->n_deltas; i++)
 		untold += a->deltas[i]->moves_untold;
 	c4_buf_printf(out, ",\"moves_untold\":%llu", (unsigned long long)untold);
@@ -256,7 +177,7 @@ static void put_head(const struct answer *a, struct c4_buf *out)
 			      a->opts.since == e->version ? "true" : "false");
 	if (a->opts.host != C4_NONE) {
 		c4_buf_printf(out, ",\"node\":");
-		put_text(out, e->fabric->fabric.hosts[a->opts.host].name);
+		c4_json_text(out, e->fabric->fabric.hosts[a->opts.host].name);
 	}
 	put_numbers(a, out);
 }

@@ -17,14 +17,7 @@
 #include "planner/model/plan.h"
 
 #define C4_VERSION_MAX ((1ull << 53) - 1) /* JSON numbers are exact up to here */
-#define C4_WAY_MAX     5u		  /* leaf, spine, core, spine, leaf */
 #define C4_DELTA_MAX   (1u << 17)	  /* moves, and departures, that are told of one change */
-
-/* Switches that a route passes; n = 0: it has no place. */
-struct c4_way {
-	uint16_t at[C4_WAY_MAX];
-	uint16_t n;
-};
 
 /* Why a QP that had a route has another one: symbol, name in JSON and metrics. The first five are
  * those of enum c4_move_reason (replan.h). */
@@ -88,12 +81,8 @@ struct c4_edition {
 	struct c4_delta *delta;
 };
 
-/* The way of a route, of a connection of a demand on f. */
-struct c4_way c4_way_of(const struct c4_fabric *f, const struct c4_conn *c,
-			const struct c4_route *r);
 /* Could this route exist on f at all: right kinds of switches, joined by links, dead or not? */
 bool c4_route_fits(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r);
-bool c4_way_equal(const struct c4_way *a, const struct c4_way *b);
 
 struct c4_delta *c4_delta_new(uint64_t version, uint64_t follows, struct c4_held_fabric *was,
 			      struct c4_held_fabric *is);

@@ -2,43 +2,12 @@
 #include "planner/io/plan_json.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 
-#include "planner/model/label.h"
+#include "planner/io/route_json.h"
 #include "planner/model/replan.h"
 
 /* ---- what a route means ---------------------------------------------------------------------- */
-
-struct c4_plan_way c4_plan_way(const struct c4_fabric *f, const struct c4_conn *c,
-			       const struct c4_route *r)
-{
-	uint32_t src = f->nics[c->src].leaf, dst = f->nics[c->dst].leaf;
-
-	switch ((enum c4_route_state)r->state) {
-	case C4_ROUTE_LOCAL: return (struct c4_plan_way){{src}, 1};
-	case C4_ROUTE_SPINE: return (struct c4_plan_way){{src, r->up, dst}, 3};
-	case C4_ROUTE_CORE: return (struct c4_plan_way){{src, r->up, r->core, r->down, dst}, 5};
-	case C4_ROUTE_NONE:
-	case C4_ROUTE_NO_PATH:
-	case C4_ROUTE_TWO_PLANES: break;
-	}
-	return (struct c4_plan_way){{0}, 0};
-}
-
-const char *c4_plan_unplaced_reason(const struct c4_route *r)
-{
-	switch ((enum c4_route_state)r->state) {
-	case C4_ROUTE_NONE: return "not-planned";
-	case C4_ROUTE_NO_PATH: return "no-path";
-	case C4_ROUTE_TWO_PLANES: return "two-planes";
-	case C4_ROUTE_LOCAL:
-	case C4_ROUTE_SPINE:
-	case C4_ROUTE_CORE: break;
-	}
-	return NULL;
-}
 
 static bool same_way(const struct c4_route *a, const struct c4_route *b)
 {
@@ -60,7 +29,7 @@ const char *c4_plan_move_reason(const struct c4_fabric *f, const struct c4_conn 
 	struct c4_hop hops[C4_HOPS_MAX];
 	int n;
 
-	if (c4_plan_unplaced_reason(was) || same_way(was, is))
+	if (c4_json_unplaced(was) || same_way(was, is))
 		return NULL;
 	n = c4_route_hops(f, c, was, hops);
 	for (int i = 0; i < n; i++) {
@@ -74,181 +43,144 @@ const char *c4_plan_move_reason(const struct c4_fabric *f, const struct c4_conn 
 	return c4_move_reason_name(why);
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
-
-/* s as a JSON string, quotes and all. Names and ids were checked to be UTF-8 when they were read.
- */
-static void put_quoted(FILE *out, const char *s)
-{
-	putc_unlocked('"', out);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c < ' ' || c == 0x7f)
-			fprintf(out, "\\u%04x", c);
-		else {
-			if (c == '"' || c == '\\')
-				putc_unlocked('\\', out);
-			putc_unlocked(c, out);
-		}
-	}
-	putc_unlocked('"', out);
-}
-
-static void put_real(FILE *out, const char *before, double v)
-{
-	if (isfinite(v))
-		fprintf(out, "%s%.12g", before, v);
-	else
-		fprintf(out, "%snull", before); /* what JSON cannot say */
-}
-
-static void put_way(FILE *out, const struct c4_fabric *f, const struct c4_plan_way *w)
-{
-	for (uint32_t i = 0; i < w->n; i++) {
-		putc_unlocked(i ? ',' : '[', out);
-		put_quoted(out, f->switches[w->at[i]].name);
-	}
-	fputs(w->n ? "]" : "[]", out);
-}
-
 /* ---- parts ----------------------------------------------------------------------------------- */
 
-/* One QP's item, behind `before`; false if the list has none for it. */
-typedef bool (*put_qp)(FILE *out, const struct c4_plan_json *w, const struct c4_conn *c, uint32_t q,
-		       const char *before);
+#define PART_BYTES 65536u
 
-static void put_list(FILE *out, const struct c4_plan_json *w, const char *key, put_qp put)
+/* What is written goes to the file in parts. */
+struct writer {
+	const struct c4_plan_json *w;
+	struct c4_buf text;
+	FILE *out;
+	int error;
+};
+
+static void flush(struct writer *o)
 {
-	const char *before = "\n";
+	if (o->text.failed)
+		o->error = -ENOMEM;
+	else if (!o->error && o->text.len &&
+		 fwrite(o->text.data, 1, o->text.len, o->out) < o->text.len)
+		o->error = errno ? -errno : -EIO;
+	o->text.len = 0;
+}
 
-	fprintf(out, ",\n\"%s\":[", key);
-	for (uint32_t i = 0; i < w->d->n_conns; i++) {
-		const struct c4_conn *c = &w->d->conns[i];
+/* One QP's item, if the list has one for it. */
+typedef void (*put_qp)(struct writer *o, bool *any, const struct c4_conn *c, uint32_t q);
 
-		for (uint32_t q = 0; q < c->qps; q++)
-			if (put(out, w, c, q, before))
-				before = ",\n";
+static void put_list(struct writer *o, const char *key, put_qp put)
+{
+	const struct c4_demand *d = o->w->d;
+	bool any = false;
+
+	c4_buf_printf(&o->text, ",\n\"%s\":[", key);
+	for (uint32_t i = 0; i < d->n_conns && !o->error; i++) {
+		for (uint32_t q = 0; q < d->conns[i].qps; q++)
+			put(o, &any, &d->conns[i], q);
+		if (o->text.len > PART_BYTES)
+			flush(o);
 	}
-	fputc(']', out);
+	c4_buf_add(&o->text, "]", 1);
 }
 
-static void put_id(FILE *out, const char *before, const struct c4_conn *c, uint32_t q)
+static void put_route(struct writer *o, bool *any, const struct c4_conn *c, uint32_t q)
 {
-	fputs(before, out);
-	fputs("{\"id\":", out);
-	put_quoted(out, c->id);
-	fprintf(out, ",\"qp\":%" PRIu32, q);
+	const struct c4_json_route r = {
+		.f = o->w->f,
+		.d = o->w->d,
+		.c = c,
+		.qp = q,
+		.route = &o->w->p->routes[c->first + q],
+	};
+
+	c4_json_route(&o->text, any, &r);
 }
 
-static void put_parallel(FILE *out, const struct c4_route *r)
+static void put_unplaced(struct writer *o, bool *any, const struct c4_conn *c, uint32_t q)
 {
-	unsigned int up = r->parallel_core & 15u, down = r->parallel_core >> 4;
-
-	if (r->state == C4_ROUTE_SPINE && (r->parallel_up || r->parallel_down))
-		fprintf(out, ",\"parallel\":[%u,%u]", r->parallel_up, r->parallel_down);
-	else if (r->state == C4_ROUTE_CORE && (r->parallel_up || r->parallel_down || up || down))
-		fprintf(out, ",\"parallel\":[%u,%u,%u,%u]", r->parallel_up, up, down,
-			r->parallel_down);
-}
-
-static bool put_route(FILE *out, const struct c4_plan_json *w, const struct c4_conn *c, uint32_t q,
-		      const char *before)
-{
-	const struct c4_route *r = &w->p->routes[c->first + q];
-	struct c4_plan_way way = c4_plan_way(w->f, c, r);
-
-	if (!way.n)
-		return false;
-	put_id(out, before, c, q);
-	fputs(",\"job\":", out);
-	put_quoted(out, w->d->jobs[c->job].name);
-	fprintf(out, ",\"plane\":%" PRIu32 ",\"path\":", w->f->nics[c->src].plane);
-	put_way(out, w->f, &way);
-	put_parallel(out, r);
-	fprintf(out, ",\"load\":%.9g", (double)c->weight * (double)r->share);
-	if (r->sport)
-		fprintf(out, ",\"sport\":%u,\"flow_label\":%" PRIu32 "}", r->sport,
-			c4_label_of_port(r->sport));
-	else
-		fputs(",\"sport\":null,\"flow_label\":null}", out);
-	return true;
-}
-
-static bool put_unplaced(FILE *out, const struct c4_plan_json *w, const struct c4_conn *c,
-			 uint32_t q, const char *before)
-{
-	const char *reason = c4_plan_unplaced_reason(&w->p->routes[c->first + q]);
+	const char *reason = c4_json_unplaced(&o->w->p->routes[c->first + q]);
 
 	if (!reason)
-		return false;
-	put_id(out, before, c, q);
-	fprintf(out, ",\"reason\":\"%s\"}", reason);
-	return true;
+		return;
+	c4_json_qp(&o->text, any, c->id, q);
+	c4_buf_printf(&o->text, ",\"reason\":\"%s\"}", reason);
 }
 
-static bool put_move(FILE *out, const struct c4_plan_json *w, const struct c4_conn *c, uint32_t q,
-		     const char *before)
+static void put_move(struct writer *o, bool *any, const struct c4_conn *c, uint32_t q)
 {
-	const struct c4_route *was = &w->previous->routes[c->first + q];
-	const struct c4_route *is = &w->p->routes[c->first + q];
-	const char *why = c4_plan_move_reason(w->f, c, was, is);
-	struct c4_plan_way from, to;
+	const struct c4_fabric *f = o->w->f;
+	const struct c4_route *was = &o->w->previous->routes[c->first + q];
+	const struct c4_route *is = &o->w->p->routes[c->first + q];
+	const char *why = c4_plan_move_reason(f, c, was, is);
+	struct c4_way from, to;
 
 	if (!why)
-		return false;
-	from = c4_plan_way(w->f, c, was);
-	to = c4_plan_way(w->f, c, is);
-	put_id(out, before, c, q);
-	fputs(",\"from\":", out);
-	put_way(out, w->f, &from);
-	fputs(",\"to\":", out);
-	put_way(out, w->f, &to);
-	fprintf(out, ",\"reason\":\"%s\"}", why);
-	return true;
+		return;
+	from = c4_way_of(f, c, was);
+	to = c4_way_of(f, c, is);
+	c4_json_qp(&o->text, any, c->id, q);
+	c4_json_way(&o->text, "from", f, &from);
+	c4_json_way(&o->text, "to", f, &to);
+	c4_buf_printf(&o->text, ",\"reason\":\"%s\"}", why);
 }
 
-static void put_links(FILE *out, const struct c4_fabric *f, const double *load)
+static void put_link(struct c4_buf *out, const struct c4_fabric *f, uint32_t i, const double *load)
 {
-	fputs(",\n\"links\":[", out);
-	for (uint32_t i = 0; i < f->n_links; i++) {
-		const struct c4_link *l = &f->links[i];
+	const struct c4_link *l = &f->links[i];
 
-		fputs(i ? ",\n{\"a\":" : "\n{\"a\":", out);
-		put_quoted(out, f->switches[l->a].name);
-		fputs(",\"b\":", out);
-		put_quoted(out, f->switches[l->b].name);
-		put_real(out, ",\"gbps\":", (double)l->gbps);
-		put_real(out, ",\"now_gbps\":", (double)l->now_gbps);
-		put_real(out, ",\"load_up\":", load[2 * (size_t)i]);
-		put_real(out, ",\"load_down\":", load[2 * (size_t)i + 1]);
-		fputc('}', out);
+	c4_buf_printf(out, i ? ",\n{\"a\":" : "\n{\"a\":");
+	c4_json_text(out, f->switches[l->a].name);
+	c4_buf_printf(out, ",\"b\":");
+	c4_json_text(out, f->switches[l->b].name);
+	c4_json_real(out, "gbps", (double)l->gbps);
+	c4_json_real(out, "now_gbps", (double)l->now_gbps);
+	c4_json_real(out, "load_up", load[2 * (size_t)i]);
+	c4_json_real(out, "load_down", load[2 * (size_t)i + 1]);
+	c4_buf_add(out, "}", 1);
+}
+
+static void put_links(struct writer *o)
+{
+	c4_buf_printf(&o->text, ",\n\"links\":[");
+	for (uint32_t i = 0; i < o->w->f->n_links && !o->error; i++) {
+		put_link(&o->text, o->w->f, i, o->w->load);
+		if (o->text.len > PART_BYTES)
+			flush(o);
 	}
-	fputc(']', out);
+	c4_buf_add(&o->text, "]", 1);
+}
+
+static void put_head(struct writer *o)
+{
+	const struct c4_plan *p = o->w->p;
+
+	c4_buf_printf(&o->text, "{\"schema\":\"" C4_PLAN_SCHEMA "\"");
+	c4_json_real(&o->text, "max_link_load", p->max_load);
+	c4_json_real(&o->text, "lower_bound", p->lower_bound);
+	c4_json_real(&o->text, "max_utilization", p->max_util);
+	c4_json_real(&o->text, "utilization_bound", p->util_bound);
+	if (o->w->oracle) {
+		c4_buf_printf(&o->text, ",\"oracle\":");
+		c4_json_text(&o->text, o->w->oracle);
+	}
 }
 
 int c4_plan_json_write(FILE *out, const struct c4_plan_json *w)
 {
-	const struct c4_plan *p = w->p;
+	struct writer o = {.w = w, .out = out};
 
 	errno = 0;
-	fputs("{\"schema\":\"" C4_PLAN_SCHEMA "\"", out);
-	put_real(out, ",\n\"max_link_load\":", p->max_load);
-	put_real(out, ",\"lower_bound\":", p->lower_bound);
-	put_real(out, ",\n\"max_utilization\":", p->max_util);
-	put_real(out, ",\"utilization_bound\":", p->util_bound);
-	if (w->oracle) {
-		fputs(",\n\"oracle\":", out);
-		put_quoted(out, w->oracle);
-	}
-	put_list(out, w, "unplaced", put_unplaced);
+	put_head(&o);
+	put_list(&o, "unplaced", put_unplaced);
 	if (w->previous)
-		put_list(out, w, "moves", put_move);
+		put_list(&o, "moves", put_move);
 	if (w->load)
-		put_links(out, w->f, w->load);
-	put_list(out, w, "routes", put_route);
-	fputs("}\n", out);
-	if (fflush(out) || ferror(out))
-		return errno ? -errno : -EIO;
-	return 0;
+		put_links(&o);
+	put_list(&o, "routes", put_route);
+	c4_buf_printf(&o.text, "}\n");
+	flush(&o);
+	c4_buf_release(&o.text);
+	if (!o.error && (fflush(out) || ferror(out)))
+		o.error = errno ? -errno : -EIO;
+	return o.error;
 }

@@ -14,19 +14,6 @@
 
 #define C4_PLAN_SCHEMA "c4.plan/v1"
 
-/* Names of a route's switches in order: leaf (, spine (, core, spine), leaf). */
-#define C4_WAY_NAMES 5
-struct c4_plan_way {
-	uint32_t at[C4_WAY_NAMES]; /* switches of the fabric */
-	uint32_t n;		   /* 0: not placed */
-};
-
-struct c4_plan_way c4_plan_way(const struct c4_fabric *f, const struct c4_conn *c,
-			       const struct c4_route *r);
-
-/* "no-path", "two-planes"; NULL for routes that are placed. */
-const char *c4_plan_unplaced_reason(const struct c4_route *r);
-
 /* Why a route that was placed before has another way: C4_MOVE_LINK_DOWN, LINK_WEAK or REBALANCE by
  * name; NULL if it has none other, or had none. Both are of connection c on f as it is now. */
 const char *c4_plan_move_reason(const struct c4_fabric *f, const struct c4_conn *c,

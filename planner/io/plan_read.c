@@ -49,7 +49,7 @@ static bool take_way(const json_t *o, const char *key, const char **names, uint3
 
 	*ret_n = 0;
 	if (list && !json_is_null(list) &&
-	    (!json_is_array(list) || json_array_size(list) > C4_WAY_NAMES))
+	    (!json_is_array(list) || json_array_size(list) > C4_WAY_MAX))
 		return false;
 	json_array_foreach(list, i, v)
 	{

@@ -20,9 +20,9 @@ struct c4_plan_record {
 	const char *id;
 	const char *job; /* NULL: not told */
 	uint32_t qp, plane;
-	const char *path[C4_WAY_NAMES]; /* of a route, or where a move goes */
+	const char *path[C4_WAY_MAX]; /* of a route, or where a move goes */
 	uint32_t n_path;
-	const char *from[C4_WAY_NAMES]; /* of a move: the way before */
+	const char *from[C4_WAY_MAX]; /* of a move: the way before */
 	uint32_t n_from;
 	uint32_t parallel[C4_HOPS_MAX]; /* which of parallel links, per hop */
 	uint16_t sport;			/* 0: none */

@@ -35,6 +35,26 @@ enum c4_route_state c4_route_plain_state(const struct c4_fabric *f, uint32_t src
 	return a->plane == b->plane ? C4_ROUTE_NO_PATH : C4_ROUTE_TWO_PLANES;
 }
 
+/* ---- ways ------------------------------------------------------------------------------------ */
+
+struct c4_way c4_way_of(const struct c4_fabric *f, const struct c4_conn *c,
+			const struct c4_route *r)
+{
+	uint16_t src = (uint16_t)f->nics[c->src].leaf, dst = (uint16_t)f->nics[c->dst].leaf;
+
+	switch (r->state) {
+	case C4_ROUTE_LOCAL: return (struct c4_way){{src}, 1};
+	case C4_ROUTE_SPINE: return (struct c4_way){{src, r->up, dst}, 3};
+	case C4_ROUTE_CORE: return (struct c4_way){{src, r->up, r->core, r->down, dst}, 5};
+	default: return (struct c4_way){{0}, 0};
+	}
+}
+
+bool c4_way_equal(const struct c4_way *a, const struct c4_way *b)
+{
+	return a->n == b->n && !memcmp(a->at, b->at, a->n * sizeof *a->at);
+}
+
 /* ---- hops ------------------------------------------------------------------------------------ */
 
 static uint32_t link_between(const struct c4_fabric *f, uint32_t lower, uint32_t upper,

@@ -11,6 +11,7 @@
 #ifndef C4_PLANNER_PLAN_H
 #define C4_PLANNER_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "planner/model/demand.h"
@@ -56,6 +57,16 @@ void c4_plan_release(struct c4_plan *p);
  * one plane without any link between; else NONE, it has to be planned.
  */
 enum c4_route_state c4_route_plain_state(const struct c4_fabric *f, uint32_t src, uint32_t dst);
+
+/* The switches a route passes, in order: leaf (, spine (, core, spine), leaf). n = 0: no place. */
+#define C4_WAY_MAX 5u
+struct c4_way {
+	uint16_t at[C4_WAY_MAX];
+	uint16_t n;
+};
+struct c4_way c4_way_of(const struct c4_fabric *f, const struct c4_conn *c,
+			const struct c4_route *r);
+bool c4_way_equal(const struct c4_way *a, const struct c4_way *b);
 
 /* Links a route takes, in order, with the direction: at most 4. */
 struct c4_hop {
