@@ -7,11 +7,7 @@
 #include "common/ds/vec.h"
 #include "planner/model/replan_live.h"
 
-#define FLAPS_KEPT     4096u
-#define HOLDS_MAX      (1u << 16)
-#define FLAP_MEMORY_NS (3600ull * 1000000000)
-#define FLAP_DOUBLES   6u
-#define SLACK	       1e-6
+#define SLACK 1e-6
 
 /* Where a link is in its net. */
 struct where {
@@ -274,85 +270,8 @@ static void improve(struct c4_replan *r, uint32_t link, float gbps)
 		retry_unplaced(r, w.n, link);
 }
 
-/* ---- patience -------------------------------------------------------------------------------- */
-
-static bool drop_hold(struct c4_replan *r, uint32_t link)
-{
-	for (uint32_t i = 0; i < r->n_holds; i++)
-		if (r->holds[i].link == link) {
-			r->holds[i] = r->holds[--r->n_holds];
-			return true;
-		}
-	return false;
-}
-
-static struct c4_live_flap *flap_of(struct c4_replan *r, uint32_t link)
-{
-	for (uint32_t i = 0; i < r->n_flaps; i++)
-		if (r->flaps[i].link == link)
-			return &r->flaps[i];
-	return NULL;
-}
-
-/* The longest quiet one makes room for a new one. */
-static struct c4_live_flap *new_flap(struct c4_replan *r, uint32_t link)
-{
-	struct c4_live_flap *grown =
-		c4_vec_reserve(r->flaps, &r->cap_flaps, r->n_flaps + 1, FLAPS_KEPT, sizeof *grown);
-	uint32_t at = 0;
-
-	if (grown) {
-		r->flaps = grown;
-		at = r->n_flaps++;
-	}
-	for (uint32_t i = 1; !grown && i < r->n_flaps; i++)
-		if (r->flaps[i].last_ns < r->flaps[at].last_ns)
-			at = i;
-	if (!r->n_flaps)
-		return NULL;
-	r->flaps[at] = (struct c4_live_flap){.link = link};
-	return &r->flaps[at];
-}
-
-static void count_flap(struct c4_replan *r, uint32_t link, uint64_t now_ns)
-{
-	struct c4_live_flap *flap = flap_of(r, link);
-
-	if (!flap)
-		flap = new_flap(r, link);
-	if (!flap)
-		return;
-	if (now_ns - flap->last_ns > FLAP_MEMORY_NS)
-		flap->times = 0;
-	flap->times++;
-	flap->last_ns = now_ns;
-}
-
-static uint64_t hold_of(struct c4_replan *r, uint32_t link, uint64_t now_ns)
-{
-	const struct c4_live_flap *flap = flap_of(r, link);
-	bool of_late = flap && now_ns - flap->last_ns <= FLAP_MEMORY_NS;
-	uint32_t doubles = of_late ? flap->times - 1 : 0;
-
-	return r->o.hold_ns << (doubles < FLAP_DOUBLES ? doubles : FLAP_DOUBLES);
-}
-
-static int hold(struct c4_replan *r, uint32_t link, float gbps, uint64_t now_ns)
-{
-	struct c4_live_hold *grown;
-
-	for (uint32_t i = 0; i < r->n_holds; i++)
-		if (r->holds[i].link == link) {
-			r->holds[i].gbps = gbps;
-			return 0;
-		}
-	grown = c4_vec_reserve(r->holds, &r->cap_holds, r->n_holds + 1, HOLDS_MAX, sizeof *grown);
-	if (!grown)
-		return -ENOMEM;
-	r->holds = grown;
-	grown[r->n_holds++] = (struct c4_live_hold){link, gbps, now_ns + hold_of(r, link, now_ns)};
-	return 0;
-}
+/* ---- news
+ * ---------------------------------------------------------------------------------------*/
 
 int c4_replan_link(struct c4_replan *r, uint32_t link, double now_gbps, uint64_t now_ns)
 {
@@ -362,14 +281,14 @@ int c4_replan_link(struct c4_replan *r, uint32_t link, double now_gbps, uint64_t
 	if (link >= r->f->n_links || !(now_gbps >= 0) || gbps > r->f->links[link].gbps)
 		return -EINVAL;
 	if (gbps > r->f->links[link].now_gbps)
-		return hold(r, link, gbps, now_ns);
+		return c4_live_hold(r, link, gbps, now_ns);
 	if (gbps < r->f->links[link].now_gbps)
 		rc = worsen(r, link, gbps);
-	else if (!drop_hold(r, link))
+	else if (!c4_live_unhold(r, link))
 		return 0; /* no news */
-	drop_hold(r, link);
+	c4_live_unhold(r, link);
 	if (!rc)
-		count_flap(r, link, now_ns);
+		c4_live_failed(r, link, now_ns);
 	return rc;
 }
 
@@ -476,20 +395,6 @@ static void rebalance(struct c4_replan *r, struct c4_live_net *n, struct c4_live
 		relieve_net(r, n, e);
 }
 
-static void release_holds(struct c4_replan *r, uint64_t now_ns)
-{
-	for (uint32_t i = 0; i < r->n_holds;) {
-		struct c4_live_hold h = r->holds[i];
-
-		if (h.due_ns > now_ns) {
-			i++;
-			continue;
-		}
-		r->holds[i] = r->holds[--r->n_holds];
-		improve(r, h.link, h.gbps);
-	}
-}
-
 uint32_t c4_replan_tick(struct c4_replan *r, uint64_t now_ns)
 {
 	struct c4_live_event e = {
@@ -499,8 +404,10 @@ uint32_t c4_replan_tick(struct c4_replan *r, uint64_t now_ns)
 		.budget = r->o.move_budget,
 	};
 	uint32_t moves = r->n_moves;
+	struct c4_live_hold due;
 
-	release_holds(r, now_ns);
+	while (c4_live_due(r, now_ns, &due))
+		improve(r, due.link, due.gbps);
 	r->stats.forced = 0;
 	for (uint32_t i = 0; i < r->f->n_nets; i++)
 		rebalance(r, &r->nets[i], &e);

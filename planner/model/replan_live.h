@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * replan_live.h - the state of a living plan, shared by the two halves of replan.h: connections
- * (replan.c) and links (replan_link.c). Nobody else includes this.
+ * replan_live.h - the state of a living plan, shared by the parts of replan.h: connections
+ * (replan.c), links (replan_link.c), their holds (replan_hold.c), and what both kinds of event need
+ * (replan_place.c). Nobody else includes this but tests.
  */
 #ifndef C4_PLANNER_REPLAN_LIVE_H
 #define C4_PLANNER_REPLAN_LIVE_H
@@ -82,6 +83,11 @@ struct c4_live_event {
 	bool arriving;	 /* the QP itself has no route to move from */
 };
 
+static inline uint32_t c4_live_leaf(const struct c4_replan *r, uint32_t nic)
+{
+	return r->f->nics[nic].leaf;
+}
+
 struct c4_live_net *c4_live_net_of(struct c4_replan *r, const struct c4_live_conn *c);
 
 /* A way for a QP that has none: its backup if it is to use it, a chain, a higher limit, force. */
@@ -108,6 +114,19 @@ bool c4_live_reselect(struct c4_replan *r, uint32_t qp, uint32_t link, enum c4_m
 
 /* Raises the net's limit to what counting says a leaf needs. */
 void c4_live_raise(struct c4_live_net *n, uint32_t leaf);
+
+/* A link is better than it was: it waits, longer if it failed often of late. What it waits for is
+ * replaced, not when. 0 or -ENOMEM. */
+int c4_live_hold(struct c4_replan *r, uint32_t link, float gbps, uint64_t now_ns);
+
+/* It does not wait any more; false if it did not. */
+bool c4_live_unhold(struct c4_replan *r, uint32_t link);
+
+/* The next that has waited long enough waits no more; false if there is none. */
+bool c4_live_due(struct c4_replan *r, uint64_t now_ns, struct c4_live_hold *ret);
+
+/* Remembers that the link failed. */
+void c4_live_failed(struct c4_replan *r, uint32_t link, uint64_t now_ns);
 
 /* The limit that the QPs of the net need, at least a full link. */
 double c4_live_need(const struct c4_replan *r, const struct c4_live_net *n);
