@@ -29,13 +29,19 @@ static void open_scene(struct scene *s, struct c4_clos shape)
 	c4_demand_job(&s->d, "j");
 }
 
-static void connect(struct scene *s, uint32_t src, uint32_t dst, uint32_t qps)
+static void connect_weighted(struct scene *s, uint32_t src, uint32_t dst, double weight,
+			     uint32_t qps)
 {
 	struct c4_fault fault;
 	char id[24];
 
 	snprintf(id, sizeof id, "c%u", s->d.n_conns);
-	assert_true(c4_demand_add(&s->d, id, 0, src, dst, 1, qps, &fault) >= 0);
+	assert_true(c4_demand_add(&s->d, id, 0, src, dst, weight, qps, &fault) >= 0);
+}
+
+static void connect(struct scene *s, uint32_t src, uint32_t dst, uint32_t qps)
+{
+	connect_weighted(s, src, dst, 1, qps);
 }
 
 static void replan(struct scene *s)
@@ -128,6 +134,32 @@ static void test_greedy_adds_to_what_is_there(void **state)
 		assert_int_equal(s.p.routes[1].up, 2 + spine);
 		assert_int_equal(s.p.routes[0].up, 3 - spine);
 	}
+	close_scene(&s);
+}
+
+static void place(struct scene *s, uint32_t qp, const char *spine)
+{
+	s->p.routes[qp].state = C4_ROUTE_SPINE;
+	s->p.routes[qp].up = (uint16_t)c4_fabric_switch(&s->f, spine);
+}
+
+/* The fullest link of a path counts first, not the sum: 1.8 and 1.8 is better than 2.5 and 1. */
+static void test_greedy_looks_at_the_fullest_link(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	open_scene(&s, flat(3, 2, 1));
+	connect_weighted(&s, 0, 2, 1.5, 1);
+	connect_weighted(&s, 0, 2, 0.8, 1);
+	connect_weighted(&s, 2, 1, 0.8, 1);
+	connect(&s, 0, 1, 1);
+	replan(&s);
+	place(&s, 0, "spine0");
+	place(&s, 1, "spine1");
+	place(&s, 2, "spine1");
+	assert_int_equal(c4_baseline_greedy(&s.f, &s.d, 1, &s.p), 0);
+	assert_int_equal(s.p.routes[3].up, c4_fabric_switch(&s.f, "spine1"));
 	close_scene(&s);
 }
 
@@ -227,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_greedy_can_be_trapped),
 		cmocka_unit_test(test_greedy_avoids_slow_and_dead_links),
 		cmocka_unit_test(test_greedy_adds_to_what_is_there),
+		cmocka_unit_test(test_greedy_looks_at_the_fullest_link),
 		cmocka_unit_test(test_ecmp_goes_where_the_hash_sends_it),
 		cmocka_unit_test(test_two_choices_beat_one),
 		cmocka_unit_test(test_planes_do_not_meet),

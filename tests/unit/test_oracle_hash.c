@@ -112,6 +112,7 @@ static void test_dead_links_leave_groups_at_both_ends(void **state)
 	assert_int_equal(c4_ecmp_group(&e, leaf2).n, 3);
 	c4_ecmp_toward(&e, leaf2);
 	assert_int_equal(c4_ecmp_paths(&e, leaf0), 2); /* its own dead link, and the far one */
+	assert_int_equal(c4_ecmp_group(&e, leaf0).n, 2);
 	assert_int_equal(c4_ecmp_paths(&e, leaf1), 3);
 	c4_ecmp_release(&e);
 	c4_fabric_release(&f);
@@ -251,6 +252,18 @@ static void plan_all(struct scene *s, struct c4_oracle *o)
 	}
 }
 
+/* No other QP of the pair has this one's port. */
+static void check_alone(const struct scene *s, const struct c4_conn *c, uint32_t qp)
+{
+	for (uint32_t i = 0; i < s->d.n_conns; i++) {
+		const struct c4_conn *other = &s->d.conns[i];
+
+		for (uint32_t q = other->first; q < other->first + other->qps; q++)
+			if (q != qp && other->src == c->src && other->dst == c->dst)
+				assert_int_not_equal(s->p.routes[q].sport, s->p.routes[qp].sport);
+	}
+}
+
 /* Each port takes the path of its route, and no pair uses one twice. */
 static void check_ports(struct scene *s, struct c4_oracle *o)
 {
@@ -265,13 +278,7 @@ static void check_ports(struct scene *s, struct c4_oracle *o)
 			assert_int_equal(
 				c4_oracle_path(o, c->src, c->dst, s->p.routes[q].sport, &got), 0);
 			assert_true(c4_path_equal(&want, &got));
-			for (uint32_t k = 0; k < i; k++)
-				for (uint32_t z = 0; z < s->d.conns[k].qps; z++)
-					if (s->d.conns[k].src == c->src &&
-					    s->d.conns[k].dst == c->dst)
-						assert_int_not_equal(
-							s->p.routes[s->d.conns[k].first + z].sport,
-							s->p.routes[q].sport);
+			check_alone(s, c, q);
 		}
 	}
 }
@@ -320,19 +327,24 @@ static void test_right_ports_are_kept(void **state)
 	struct c4_hash_model m = {.kind = C4_FLOWHASH_CRC16};
 	struct scene s = {0};
 	struct c4_oracle *o;
-	uint16_t kept;
+	uint16_t kept, other;
 
 	(void)state;
 	open_scene(&s, two_tiers(2, 8, 1));
-	connect(&s, 0, 1, 8);
+	connect(&s, 0, 1, 16); /* two on each path */
 	o = oracle(m, &s.f);
 	plan_all(&s, o);
 	assert_int_equal(c4_oracle_ports(o, &s.f, &s.d, &s.p), 0);
+	check_ports(&s, o);
 	kept = s.p.routes[3].sport;
-	s.p.routes[4].sport = kept; /* wrong path, and taken */
+	other = s.p.routes[6].sport;
+	s.p.routes[4].sport = kept;  /* wrong path, and taken */
+	s.p.routes[5].sport = other; /* wrong path, not taken: it comes first */
+	s.p.routes[9].sport = 0;     /* its path is that of 1, whose port is the nearest */
 	assert_int_equal(c4_oracle_ports(o, &s.f, &s.d, &s.p), 0);
-	assert_int_equal(o->stats.kept, 7);
+	assert_int_equal(o->stats.kept, 13);
 	assert_int_equal(s.p.routes[3].sport, kept);
+	assert_int_equal(s.p.routes[6].sport, other);
 	check_ports(&s, o);
 	c4_oracle_free(o);
 	close_scene(&s);
