@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "common/base/hash.h"
-#include "planner/model/assign.h"
-#include "planner/model/baseline.h"
-#include "planner/model/clos.h"
-#include "planner/model/pattern.h"
-#include "planner/model/rate.h"
-#include "planner/model/replan.h"
+#include "planner/model/assign/assign.h"
+#include "planner/model/eval/baseline.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/demand/pattern.h"
+#include "planner/model/eval/rate.h"
+#include "planner/model/replan/replan.h"
 
 #define LEAVES	   32u
 #define HOSTS	   1024u /* 32 under each leaf */

@@ -11,7 +11,7 @@
 #include "planner/io/fabric_json.h"
 #include "planner/io/fabric_load.h"
 #include "planner/io/fabric_yaml.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 static struct {
 	int64_t leaves, spines, hosts_per_leaf, rails, planes, pods, cores;

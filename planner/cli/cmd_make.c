@@ -16,7 +16,7 @@
 #include "planner/io/route_json.h"
 #include "planner/io/plan_read.h"
 #include "planner/io/probes.h"
-#include "planner/model/assign.h"
+#include "planner/model/assign/assign.h"
 
 #define QPS_AUTO_MAX 16u /* more QPs than this cost NICs more than an even spread gains */
 

@@ -11,7 +11,7 @@
 #include "common/opt.h"
 #include "planner/cli/input.h"
 #include "planner/io/hostfile.h"
-#include "planner/model/order.h"
+#include "planner/model/demand/order.h"
 
 static struct {
 	const char *fabric, *hosts, *hostfile, *format, *out;

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 /* Sizes and rates of the whole, then a line per network. 0 or -ENOMEM. */
 int c4_fabric_summary(const struct c4_fabric *f, FILE *out);

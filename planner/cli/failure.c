@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "planner/model/assign.h"
-#include "planner/model/rate.h"
-#include "planner/model/replan.h"
+#include "planner/model/assign/assign.h"
+#include "planner/model/eval/rate.h"
+#include "planner/model/replan/replan.h"
 
 #define QPS	  8u
 #define RESILIENT 1024u

@@ -4,8 +4,8 @@
 #define C4_PLANNER_CLI_INPUT_H
 
 #include "common/buf.h"
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 
 /* Each returns 0, or 1 after saying what is wrong: nothing to release then. */
 int c4_input_fabric(const char *path, struct c4_fabric *f);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "common/base/hash.h"
-#include "planner/model/clos.h"
-#include "planner/model/pattern.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/demand/pattern.h"
 
 #define GBPS 200.0
 

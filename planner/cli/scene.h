@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
-#include "planner/model/oracle_hash.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
+#include "planner/model/oracle/oracle_hash.h"
 
 struct c4_world {
 	struct c4_fabric f;

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "planner/model/assign.h"
-#include "planner/model/baseline.h"
-#include "planner/model/oracle_linear.h"
-#include "planner/model/oracle_table.h"
-#include "planner/model/rate.h"
+#include "planner/model/assign/assign.h"
+#include "planner/model/eval/baseline.h"
+#include "planner/model/oracle/oracle_linear.h"
+#include "planner/model/oracle/oracle_table.h"
+#include "planner/model/eval/rate.h"
 
 #define QPS_MOST   16u /* matched: as `c4plan make --qps auto` */
 #define PROBES_CAP (1u << 22)

@@ -12,7 +12,7 @@
 #include "planner/daemon/edition.h"
 #include "planner/daemon/source.h"
 #include "planner/daemon/upkeep.h"
-#include "planner/model/oracle.h"
+#include "planner/model/oracle/oracle.h"
 
 struct c4_engine;
 

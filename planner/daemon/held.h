@@ -11,8 +11,8 @@
 
 #include <stdint.h>
 
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 
 struct c4_held_fabric {
 	int holders;

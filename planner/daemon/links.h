@@ -9,7 +9,7 @@
 #ifndef C4_PLANNER_LINKS_H
 #define C4_PLANNER_LINKS_H
 
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 #define C4_LINKS_MAX 4096u /* reports that stand */
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "common/buf.h"
-#include "planner/model/demand.h"
+#include "planner/model/demand/demand.h"
 
 /* News of the demand as they came. */
 struct c4_source;

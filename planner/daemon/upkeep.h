@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * upkeep.h - a living plan (planner/model/replan.h) that follows demands: each connection of the
- * present demand has a handle in it. Worker side, one thread; pure but for its memory.
+ * upkeep.h - a living plan (planner/model/replan/replan.h) that follows demands: each connection of
+ * the present demand has a handle in it. Worker side, one thread; pure but for its memory.
  */
 #ifndef C4_PLANNER_UPKEEP_H
 #define C4_PLANNER_UPKEEP_H
 
 #include "planner/daemon/carry.h"
-#include "planner/model/replan.h"
+#include "planner/model/replan/replan.h"
 
 struct c4_upkeep;
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "planner/model/assign.h"
+#include "planner/model/assign/assign.h"
 
 void c4_world_release(struct c4_world *w)
 {

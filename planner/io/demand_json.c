@@ -13,7 +13,7 @@
 #include "planner/io/complaint.h"
 #include "planner/io/json_walk.h"
 #include "planner/io/slurp.h"
-#include "planner/model/pattern.h"
+#include "planner/model/demand/pattern.h"
 
 struct reader {
 	struct c4_demand d;

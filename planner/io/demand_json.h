@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 #include "common/buf.h"
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 
 #define C4_DEMAND_SCHEMA   "c4.demand/v1"
 #define C4_DEMAND_NAME_MAX 255u /* bytes of an id or a job's name */

@@ -8,7 +8,7 @@
 
 #include "common/ds/vec.h"
 #include "planner/io/complaint.h"
-#include "planner/model/pattern.h"
+#include "planner/model/demand/pattern.h"
 
 /* Where a rank of a job is. */
 struct seat {

@@ -19,8 +19,8 @@
 #include <stdint.h>
 
 #include "common/buf.h"
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 
 #define C4_LIVE_WEIGHT_MIN (1.0 / 64)
 #define C4_LIVE_RANKS_MAX  (1u << 20) /* of a job, as the collector's own limit */

@@ -12,8 +12,8 @@
 
 #include <stdio.h>
 
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 #include "planner/model/plan.h"
 
 struct c4_export {

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 /* 0, -EIO or -ENOMEM. */
 int c4_fabric_write_json(const struct c4_fabric *f, FILE *out);

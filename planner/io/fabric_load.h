@@ -7,7 +7,7 @@
 #define C4_PLANNER_IO_FABRIC_LOAD_H
 
 #include "common/buf.h"
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 enum c4_fabric_format { C4_FABRIC_GUESS, C4_FABRIC_YAML, C4_FABRIC_SLURM, C4_FABRIC_IBNET };
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "planner/io/complaint.h"
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 #define C4_FABRIC_SCHEMA  "c4.fabric/v1"
 #define C4_LINK_COUNT_MAX 256u /* parallel links in one entry */

@@ -15,7 +15,7 @@
 
 #include "common/buf.h"
 #include "common/ds/strmap.h"
-#include "planner/model/order.h"
+#include "planner/model/demand/order.h"
 
 #define C4_ROSTER_SLOTS_MAX 65536u /* of one host */
 

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 #define C4_HOSTLIST_NAMES_MAX C4_FABRIC_HOSTS_MAX
 

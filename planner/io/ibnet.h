@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 #include "planner/io/complaint.h"
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 /* Fills an initialised fabric and finishes it. 0 or a negative errno with complaints. */
 int c4_fabric_read_ibnet(struct c4_fabric *f, const char *text, size_t len,

@@ -9,7 +9,7 @@
 
 #include "common/ds/vec.h"
 #include "planner/io/lines.h"
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 #define ID_MAX 64u
 

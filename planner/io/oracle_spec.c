@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "planner/model/oracle_hash.h"
-#include "planner/model/oracle_linear.h"
-#include "planner/model/oracle_table.h"
+#include "planner/model/oracle/oracle_hash.h"
+#include "planner/model/oracle/oracle_linear.h"
+#include "planner/model/oracle/oracle_table.h"
 
 /* Decimal or 0x…, up to the end of the word. */
 static bool parse_u32(const char *s, uint32_t most, uint32_t *ret)

@@ -10,9 +10,9 @@
 #ifndef C4_PLANNER_ORACLE_SPEC_H
 #define C4_PLANNER_ORACLE_SPEC_H
 
-#include "planner/model/fabric.h"
-#include "planner/model/oracle.h"
-#include "planner/model/oracle_hash.h"
+#include "planner/model/fabric/fabric.h"
+#include "planner/model/oracle/oracle.h"
+#include "planner/model/oracle/oracle_hash.h"
 
 #define C4_HASH_SPEC_HELP   "crc32, crc16, xor or jhash, with seed=N, alike, resilient=N"
 #define C4_ORACLE_SPEC_HELP C4_HASH_SPEC_HELP "; table; linear; or none"

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "planner/io/route_json.h"
-#include "planner/model/replan.h"
+#include "planner/model/replan/replan.h"
 
 /* ---- what a route means ---------------------------------------------------------------------- */
 

@@ -8,8 +8,8 @@
 
 #include <stdio.h>
 
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 #include "planner/model/plan.h"
 
 #define C4_PLAN_SCHEMA "c4.plan/v1"

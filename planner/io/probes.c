@@ -9,7 +9,7 @@
 #include "planner/io/json_walk.h"
 #include "planner/io/plan_read.h"
 #include "planner/io/slurp.h"
-#include "planner/model/path.h"
+#include "planner/model/oracle/path.h"
 
 struct reader {
 	struct c4_oracle *oracle;

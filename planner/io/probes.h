@@ -7,8 +7,8 @@
 #define C4_PLANNER_PROBES_H
 
 #include "common/buf.h"
-#include "planner/model/fabric.h"
-#include "planner/model/oracle.h"
+#include "planner/model/fabric/fabric.h"
+#include "planner/model/oracle/oracle.h"
 
 #define C4_PROBES_SCHEMA "c4.probes/v1"
 

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "common/buf.h"
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 #include "planner/model/plan.h"
 
 /* "text", quoted. */

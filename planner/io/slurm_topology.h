@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "planner/io/complaint.h"
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 #define C4_SLURM_GBPS 100.0
 

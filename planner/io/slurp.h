@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "common/buf.h"
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/fabric.h"
 
 #define C4_SLURP_MAX ((size_t)1 << 30)
 

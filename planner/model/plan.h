@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "planner/model/demand.h"
-#include "planner/model/fabric.h"
+#include "planner/model/demand/demand.h"
+#include "planner/model/fabric/fabric.h"
 
 enum c4_route_state {
 	C4_ROUTE_NONE,	    /* not planned yet */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "planner/model/replan.h"
+#include "planner/model/replan/replan.h"
 #include "tests/unit/plan_case.h"
 
 #define LIVE_QPS   100000u

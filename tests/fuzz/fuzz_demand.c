@@ -12,7 +12,7 @@
 #include "planner/io/demand_live.h"
 #include "planner/io/hostfile.h"
 #include "planner/io/plan_read.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 /* Two pods of two leaves, two hosts a leaf: every kind of route, and few enough hosts that a
  * short all-to-all stays small. */

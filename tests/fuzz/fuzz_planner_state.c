@@ -10,7 +10,7 @@
 
 #include "common/base/hash.h"
 #include "planner/daemon/state.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 #define HEADER	   80u
 #define SUM_AT	   16u

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "planner/model/clos.h"
-#include "planner/model/oracle_hash.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/oracle/oracle_hash.h"
 
 struct oracle_scene {
 	struct c4_fabric f;

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "planner/model/assign.h"
-#include "planner/model/clos.h"
+#include "planner/model/assign/assign.h"
+#include "planner/model/fabric/clos.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PLAN_SLOW 1 /* a sanitizer: cases are smaller */

@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "planner/daemon/engine.h"
 #include "planner/io/fabric_yaml.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 #define SCENE_HOSTS 16u
 #define SECOND_NS   1000000000ull

@@ -9,7 +9,7 @@
 #ifndef C4_TESTS_REPLAN_CASE_H
 #define C4_TESTS_REPLAN_CASE_H
 
-#include "planner/model/replan_live.h"
+#include "planner/model/replan/replan_live.h"
 #include "tests/unit/plan_case.h"
 #include "tests/unit/plan_check.h"
 

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "planner/model/baseline.h"
-#include "planner/model/clos.h"
-#include "planner/model/oracle_hash.h"
+#include "planner/model/eval/baseline.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/oracle/oracle_hash.h"
 
 struct scene {
 	struct c4_fabric f;

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "planner/model/bound.h"
+#include "planner/model/assign/bound.h"
 #include "tests/unit/plan_case.h"
 
 #define EDGES_MAX 64

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 static void make(struct c4_fabric *f, struct c4_clos shape)
 {

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "planner/model/colour.h"
-#include "planner/model/kempe.h"
+#include "planner/model/assign/colour.h"
+#include "planner/model/assign/kempe.h"
 #include "tests/unit/plan_case.h"
 
 /* A multigraph and its colouring; edges by id in `ends`, as c4_colour() reorders its own. */

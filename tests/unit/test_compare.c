@@ -12,7 +12,7 @@
 #include "planner/cli/churn.h"
 #include "planner/cli/compare.h"
 #include "planner/cli/report.h"
-#include "planner/model/baseline.h"
+#include "planner/model/eval/baseline.h"
 
 static const struct c4_scene *scene(const char *name)
 {

@@ -14,8 +14,8 @@
 
 #include "planner/io/demand_json.h"
 #include "planner/io/json_walk.h"
-#include "planner/model/clos.h"
-#include "planner/model/demand.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/demand/demand.h"
 
 struct world {
 	struct c4_fabric f;

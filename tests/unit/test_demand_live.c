@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "planner/io/demand_live.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 struct world {
 	struct c4_fabric f;

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "planner/io/export.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 struct scene {
 	struct c4_fabric f;

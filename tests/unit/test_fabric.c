@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "planner/model/clos.h"
-#include "planner/model/fabric.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/fabric/fabric.h"
 
 static struct c4_fault fault;
 

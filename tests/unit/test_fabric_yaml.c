@@ -13,7 +13,7 @@
 #include "planner/io/fabric_json.h"
 #include "planner/io/fabric_load.h"
 #include "planner/io/fabric_yaml.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 static const char good[] = "schema: c4.fabric/v1\n"				/* 1 */
 			   "hosts:\n"						/* 2 */

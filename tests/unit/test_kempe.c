@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "planner/model/kempe.h"
+#include "planner/model/assign/kempe.h"
 #include "tests/unit/plan_case.h"
 
 #define EDGES 512u

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "planner/model/net.h"
+#include "planner/model/fabric/net.h"
 #include "tests/unit/plan_case.h"
 
 struct world {

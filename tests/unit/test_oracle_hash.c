@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "planner/model/clos.h"
-#include "planner/model/ecmp.h"
-#include "planner/model/oracle_hash.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/eval/ecmp.h"
+#include "planner/model/oracle/oracle_hash.h"
 
 static void make(struct c4_fabric *f, struct c4_clos shape)
 {

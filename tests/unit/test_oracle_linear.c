@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "planner/model/oracle_linear.h"
+#include "planner/model/oracle/oracle_linear.h"
 
 #define FLAT(spines) ((struct c4_clos){4, (spines), 4, 1, 1, 0, 0, 200})
 

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "planner/model/oracle_table.h"
+#include "planner/model/oracle/oracle_table.h"
 
 #define FLAT  ((struct c4_clos){4, 8, 2, 1, 1, 0, 0, 200})
 #define PODS  ((struct c4_clos){8, 4, 1, 1, 1, 2, 0, 200})

@@ -13,8 +13,8 @@
 
 #include "common/buf.h"
 #include "planner/io/hostfile.h"
-#include "planner/model/clos.h"
-#include "planner/model/order.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/demand/order.h"
 
 struct world {
 	struct c4_fabric f;

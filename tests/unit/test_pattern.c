@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "planner/model/clos.h"
-#include "planner/model/pattern.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/demand/pattern.h"
 
 #define N_MAX 70u
 

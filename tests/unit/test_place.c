@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "planner/model/place.h"
-#include "planner/model/squeeze.h"
+#include "planner/model/assign/place.h"
+#include "planner/model/assign/squeeze.h"
 #include "tests/unit/plan_case.h"
 
 #define QPS    160u

@@ -15,7 +15,7 @@
 
 #include "planner/io/plan_json.h"
 #include "planner/io/plan_read.h"
-#include "planner/model/clos.h"
+#include "planner/model/fabric/clos.h"
 
 struct world {
 	struct c4_fabric f;

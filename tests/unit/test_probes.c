@@ -13,8 +13,8 @@
 
 #include "planner/io/oracle_spec.h"
 #include "planner/io/probes.h"
-#include "planner/model/clos.h"
-#include "planner/model/path.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/oracle/path.h"
 
 #define HEAD "{\"schema\":\"c4.probes/v1\",\n\"probes\":["
 

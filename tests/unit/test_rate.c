@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "planner/model/clos.h"
-#include "planner/model/rate.h"
+#include "planner/model/fabric/clos.h"
+#include "planner/model/eval/rate.h"
 
 struct scene {
 	struct c4_fabric f;

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "planner/model/assign/place.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/ds/vec.h"
+
+#define SLACK	  1e-6
+#define SAME_SIZE 1e-6 /* relative */
+
+/* Entries in a log of a QP that is taken up or put down: two, and some for care. */
+#define CHANGES_OF_ONE 4u
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+void c4_place_init(struct c4_place *p, const struct c4_net *net)
+{
+	*p = (struct c4_place){.net = net};
+}
+
+static void layer_release(struct c4_place_layer *l)
+{
+	c4_kempe_release(&l->top);
+	c4_kempe_release(&l->over);
+	free(l->route);
+}
+
+void c4_place_release(struct c4_place *p)
+{
+	for (uint32_t i = 0; i < p->n_layers; i++)
+		layer_release(&p->layers[i]);
+	free(p->touched);
+	*p = (struct c4_place){0};
+}
+
+static bool same_size(double a, double b)
+{
+	return fabs(a - b) <= SAME_SIZE * b;
+}
+
+/* No layer of this size may be made any more: the smallest larger one, or the largest. */
+static uint32_t nearest_layer(const struct c4_place *p, double unit)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = 1; i < p->n_layers; i++) {
+		double now = p->layers[best].unit, other = p->layers[i].unit;
+
+		if (now < unit ? other > now : other >= unit && other < now)
+			best = i;
+	}
+	return best;
+}
+
+static void recap_layer(struct c4_place *p, uint32_t layer);
+
+int64_t c4_place_layer(struct c4_place *p, double unit)
+{
+	const struct c4_net *n = p->net;
+	uint32_t spines = n->n_pods * n->colours;
+	struct c4_place_layer *l = &p->layers[p->n_layers];
+
+	for (uint32_t i = 0; i < p->n_layers; i++)
+		if (same_size(p->layers[i].unit, unit))
+			return i;
+	for (uint32_t i = 0; i < p->n_layers; i++)
+		if (p->layers[i].unit <= 0) { /* retired */
+			p->layers[i].unit = unit;
+			recap_layer(p, i);
+			return i;
+		}
+	if (p->n_layers == C4_PLACE_LAYERS_MAX)
+		return nearest_layer(p, unit);
+	*l = (struct c4_place_layer){.unit = unit};
+	if (c4_kempe_init(&l->top, n->n_leaves, n->n_leaves, n->colours))
+		return -ENOMEM;
+	if (c4_kempe_init(&l->over, n->cores ? spines : 0, n->cores ? spines : 0, n->cores)) {
+		layer_release(l);
+		return -ENOMEM;
+	}
+	recap_layer(p, p->n_layers);
+	return p->n_layers++;
+}
+
+void c4_place_retire(struct c4_place *p, uint32_t layer)
+{
+	p->layers[layer].unit = 0;
+}
+
+static int reserve_routes(struct c4_place_layer *l, uint32_t n)
+{
+	uint32_t *grown =
+		c4_vec_reserve_tight(l->route, &l->cap_route, n, UINT32_MAX - 1, sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	l->route = grown;
+	return 0;
+}
+
+static int reserve_touched(struct c4_place *p, uint32_t n)
+{
+	struct c4_placed *grown = c4_vec_reserve(p->touched, &p->cap_touched, p->n_touched + n,
+						 UINT32_MAX, sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	p->touched = grown;
+	return 0;
+}
+
+/* What changes a single QP then finds its memory there. */
+static int reserve_changes(struct c4_place *p, struct c4_place_layer *l)
+{
+	int rc = c4_kempe_reserve_log(&l->top, CHANGES_OF_ONE);
+
+	if (!rc && p->net->cores)
+		rc = c4_kempe_reserve_log(&l->over, CHANGES_OF_ONE);
+	return rc ? rc : reserve_touched(p, 2 * CHANGES_OF_ONE);
+}
+
+int c4_place_reserve(struct c4_place *p, uint32_t layer, uint32_t n)
+{
+	struct c4_place_layer *l = &p->layers[layer];
+	int rc = c4_kempe_reserve(&l->top, n);
+
+	if (!rc && p->net->cores)
+		rc = c4_kempe_reserve(&l->over, n);
+	if (!rc)
+		rc = reserve_changes(p, l);
+	return rc ? rc : reserve_routes(l, n);
+}
+
+static bool crosses(const struct c4_place *p, const struct c4_kempe_edge *e)
+{
+	return p->net->pod[e->end[0]] != p->net->pod[e->end[1]];
+}
+
+/* Both colourings give out and take back numbers in the same order. */
+int64_t c4_place_add(struct c4_place *p, uint32_t layer, uint32_t from, uint32_t to, uint32_t route)
+{
+	struct c4_place_layer *l = &p->layers[layer];
+	int64_t e;
+
+	if (c4_place_reserve(p, layer, l->top.n_edges + 1))
+		return -ENOMEM;
+	e = c4_kempe_add(&l->top, from, to);
+	if (p->net->cores)
+		c4_kempe_add(&l->over, 0, 0);
+	l->route[e] = route;
+	return e;
+}
+
+/* ---- capacities ------------------------------------------------------------------------------ */
+
+/* What the other layers put on the links of a place, in weight. */
+static double others(const struct c4_place *p, uint32_t layer, bool over, int side, uint64_t at)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < p->n_layers; i++) {
+		const struct c4_place_layer *l = &p->layers[i];
+
+		if (i != layer)
+			sum += l->unit * (over ? l->over.load : l->top.load)[side][at];
+	}
+	return sum;
+}
+
+static uint32_t fits(const struct c4_place *p, const struct c4_bundle *b, double unit, double other)
+{
+	double left;
+
+	if (unit <= 0)
+		return 0; /* retired */
+	if (other <= 0)
+		return c4_bundle_fits(p->net, b, unit, p->util);
+	left = (p->util * c4_bundle_rate(p->net, b) - other) / unit + SLACK;
+	return left > 0 ? (uint32_t)fmin(left, UINT32_MAX) : 0;
+}
+
+static void recap_top(struct c4_place *p, uint32_t layer, uint64_t at)
+{
+	struct c4_place_layer *l = &p->layers[layer];
+
+	for (int side = 0; side < 2; side++)
+		l->top.cap[side][at] =
+			fits(p, &p->net->up[at], l->unit, others(p, layer, false, side, at));
+}
+
+static void recap_core(struct c4_place *p, uint32_t layer, uint64_t at)
+{
+	struct c4_place_layer *l = &p->layers[layer];
+
+	for (int side = 0; side < 2; side++)
+		l->over.cap[side][at] =
+			fits(p, &p->net->over[at], l->unit, others(p, layer, true, side, at));
+}
+
+static void recap_layer(struct c4_place *p, uint32_t layer)
+{
+	const struct c4_net *n = p->net;
+	uint64_t ups = (uint64_t)n->n_leaves * n->colours;
+	uint64_t overs = (uint64_t)n->n_pods * n->colours * n->cores;
+
+	for (uint64_t at = 0; at < ups; at++)
+		recap_top(p, layer, at);
+	for (uint64_t at = 0; at < overs; at++)
+		recap_core(p, layer, at);
+}
+
+void c4_place_set_util(struct c4_place *p, double util)
+{
+	p->util = util;
+	for (uint32_t i = 0; i < p->n_layers; i++)
+		recap_layer(p, i);
+}
+
+void c4_place_recap(struct c4_place *p, uint32_t leaf, uint32_t colour)
+{
+	for (uint32_t i = 0; i < p->n_layers; i++)
+		recap_top(p, i, (uint64_t)leaf * p->net->colours + colour);
+}
+
+void c4_place_recap_over(struct c4_place *p, uint32_t pod, uint32_t colour, uint32_t core)
+{
+	for (uint32_t i = 0; i < p->n_layers; i++)
+		recap_core(p, i, ((uint64_t)pod * p->net->colours + colour) * p->net->cores + core);
+}
+
+/* The limit at which a link of this rate carries one QP more of this size. */
+static double next_step(const struct c4_place *p, double unit, double rate)
+{
+	return (floor(p->util * rate / unit + SLACK) + 1) * unit / rate;
+}
+
+static double next_of_bundles(const struct c4_place *p, const struct c4_bundle *b, uint64_t n,
+			      double best)
+{
+	const struct c4_fabric *f = p->net->fabric;
+	float last = 0; /* neighbours are mostly alike */
+
+	for (uint64_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < b[i].n; k++) {
+			float now = f->links[f->link_of[b[i].at + k]].now_gbps;
+
+			if (now <= 0 || now == last)
+				continue;
+			last = now;
+			for (uint32_t l = 0; l < p->n_layers; l++)
+				best = fmin(best, next_step(p, p->layers[l].unit,
+							    (double)now / (double)p->net->rate));
+		}
+	return best;
+}
+
+double c4_place_next_util(const struct c4_place *p)
+{
+	const struct c4_net *n = p->net;
+	double best = INFINITY;
+
+	best = next_of_bundles(p, n->up, (uint64_t)n->n_leaves * n->colours, best);
+	return next_of_bundles(p, n->over, (uint64_t)n->n_pods * n->colours * n->cores, best);
+}
+
+/* ---- what changed ---------------------------------------------------------------------------- */
+
+static void touch(struct c4_place *p, uint32_t layer, uint32_t edge)
+{
+	if (!reserve_touched(p, 1))
+		p->touched[p->n_touched++] = (struct c4_placed){layer, edge};
+}
+
+/* Other layers have that much less, or more, room on the links of a changed edge. */
+static void recap_others(struct c4_place *p, uint32_t layer, const struct c4_kempe *k, bool over,
+			 const struct c4_kempe_change *c)
+{
+	const uint16_t colours[2] = {c->from, c->to};
+
+	for (uint32_t l = 0; l < p->n_layers; l++) {
+		if (l == layer)
+			continue;
+		for (int i = 0; i < 4; i++) {
+			uint64_t at = (uint64_t)c->end[i & 1] * k->colours + colours[i >> 1];
+
+			if (colours[i >> 1] == C4_UNCOLOURED)
+				continue;
+			if (over)
+				recap_core(p, l, at);
+			else
+				recap_top(p, l, at);
+		}
+	}
+}
+
+static void settle_log(struct c4_place *p, uint32_t layer, bool over)
+{
+	struct c4_kempe *k = over ? &p->layers[layer].over : &p->layers[layer].top;
+
+	for (uint32_t i = 0; i < k->n_log; i++) {
+		recap_others(p, layer, k, over, &k->log[i]);
+		touch(p, layer, k->log[i].edge);
+	}
+	c4_kempe_mark(k);
+}
+
+/* The core with the smallest share of its links in use, dead ones excepted, and this share with the
+ * QP on it: infinite when there is none. */
+static uint32_t emptiest_core(const struct c4_place *p, const struct c4_place_layer *l, uint32_t e,
+			      double *ret_util)
+{
+	const struct c4_kempe *k = &l->over;
+	uint32_t best = C4_NONE;
+	double least = INFINITY;
+
+	for (uint32_t c = 0; c < k->colours; c++) {
+		double worst = 0;
+
+		for (int side = 0; side < 2; side++) {
+			uint64_t at = (uint64_t)k->edges[e].end[side] * k->colours + c;
+			double rate = c4_bundle_rate(p->net, &p->net->over[at]);
+			double load = l->unit * (k->load[side][at] + 1) +
+				      others(p, (uint32_t)(l - p->layers), true, side, at);
+
+			worst = fmax(worst, rate > 0 ? load / rate : INFINITY);
+		}
+		if (worst < least) {
+			least = worst;
+			best = c;
+		}
+	}
+	*ret_util = least;
+	return best;
+}
+
+/* Which spines the QP joins, from the colour it has in the first half. */
+static void rejoin(const struct c4_place *p, struct c4_place_layer *l, uint32_t e, uint32_t colour)
+{
+	const uint16_t *end = l->top.edges[e].end;
+
+	c4_kempe_rejoin(&l->over, e, p->net->pod[end[0]] * p->net->colours + colour,
+			p->net->pod[end[1]] * p->net->colours + colour);
+}
+
+/* The second half of a way between pods: a core for the spines that the first half chose. */
+static int join_core(struct c4_place *p, uint32_t layer, uint32_t e, uint32_t budget, bool force)
+{
+	struct c4_place_layer *l = &p->layers[layer];
+	uint32_t core;
+	double util;
+	int rc;
+
+	rejoin(p, l, e, l->top.edges[e].colour);
+	if (c4_kempe_reserve_log(&l->over, 1))
+		return -ENOMEM;
+	rc = c4_kempe_insert(&l->over, e, budget);
+	if (!rc || !force)
+		return rc;
+	core = emptiest_core(p, l, e, &util);
+	if (core == C4_NONE)
+		return -ENOSPC;
+	c4_kempe_paint(&l->over, e, (uint16_t)core);
+	return 0;
+}
+
+/* A QP goes back to the spines it had before its core is given back to it. */
+static void undo_both(struct c4_place *p, struct c4_place_layer *l)
+{
+	c4_kempe_undo(&l->top);
+	while (l->over.n_log) {
+		const struct c4_kempe_change *c = &l->over.log[l->over.n_log - 1];
+
+		if (c->to == C4_UNCOLOURED)
+			rejoin(p, l, c->edge, l->top.edges[c->edge].colour);
+		c4_kempe_undo_last(&l->over);
+	}
+}
+
+static uint32_t less(uint32_t budget, uint32_t spent)
+{
+	return budget > spent ? budget - spent : 0;
+}
+
+/*
+ * Those of the changed QPs that leave their pod use other spines now and need cores again: within
+ * the limit unless forced. The budget is for both halves.
+ */
+static int settle_cores(struct c4_place *p, struct c4_placed at, uint32_t budget, bool force)
+{
+	struct c4_place_layer *l = &p->layers[at.layer];
+	uint32_t left = less(budget, less(l->top.n_log, 1));
+	int rc = c4_kempe_reserve_log(&l->over, l->top.n_log);
+
+	for (uint32_t i = 0; i < l->top.n_log && !rc; i++)
+		c4_kempe_paint(&l->over, l->top.log[i].edge, C4_UNCOLOURED);
+	for (uint32_t i = 0; i < l->top.n_log && !rc; i++) {
+		uint32_t e = l->top.log[i].edge, before = l->over.n_log;
+
+		if (!crosses(p, &l->top.edges[e]) || l->top.edges[e].colour == C4_UNCOLOURED ||
+		    l->over.edges[e].colour != C4_UNCOLOURED)
+			continue;
+		rc = join_core(p, at.layer, e, left, force);
+		left = less(left, less(l->over.n_log, before + 1));
+	}
+	return rc;
+}
+
+/* Makes a change of the top colouring whole. Not 0: no room or no memory, all is as it was. */
+static int settle(struct c4_place *p, struct c4_placed at, uint32_t budget, bool force)
+{
+	struct c4_place_layer *l = &p->layers[at.layer];
+	int rc = p->net->cores ? settle_cores(p, at, budget, force) : 0;
+
+	if (!rc)
+		rc = reserve_touched(p, l->top.n_log + l->over.n_log);
+	if (rc) {
+		undo_both(p, l);
+		return rc;
+	}
+	settle_log(p, at.layer, true);
+	settle_log(p, at.layer, false);
+	return 0;
+}
+
+/* ---- placing --------------------------------------------------------------------------------- */
+
+void c4_place_lift(struct c4_place *p, struct c4_placed at)
+{
+	c4_kempe_paint(&p->layers[at.layer].top, at.edge, C4_UNCOLOURED);
+	settle(p, at, 0, true);
+}
+
+void c4_place_remove(struct c4_place *p, struct c4_placed at)
+{
+	uint32_t touched = p->n_touched;
+
+	c4_place_lift(p, at);
+	p->n_touched = touched;
+	c4_kempe_remove(&p->layers[at.layer].top, at.edge);
+	if (p->net->cores)
+		c4_kempe_remove(&p->layers[at.layer].over, at.edge);
+}
+
+static bool has_room(const struct c4_kempe *k, uint32_t e, uint32_t colour)
+{
+	for (int side = 0; side < 2; side++) {
+		uint64_t at = (uint64_t)k->edges[e].end[side] * k->colours + colour;
+
+		if (k->load[side][at] >= k->cap[side][at])
+			return false;
+	}
+	return true;
+}
+
+/* The links of both ends at this colour are alive. */
+static bool lives(const struct c4_net *n, const struct c4_bundle *all, const struct c4_kempe *k,
+		  uint32_t e, uint32_t colour)
+{
+	const uint16_t *end = k->edges[e].end;
+
+	return c4_bundle_rate(n, &all[(uint64_t)end[0] * k->colours + colour]) > 0 &&
+	       c4_bundle_rate(n, &all[(uint64_t)end[1] * k->colours + colour]) > 0;
+}
+
+static bool may_take(const struct c4_place *p, const struct c4_kempe *k, bool over, uint32_t e,
+		     uint32_t colour, bool within)
+{
+	if (colour >= k->colours)
+		return false;
+	return within ? has_room(k, e, colour)
+		      : lives(p->net, over ? p->net->over : p->net->up, k, e, colour);
+}
+
+static int put(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core, bool within)
+{
+	struct c4_place_layer *l = &p->layers[at.layer];
+
+	if (!may_take(p, &l->top, false, at.edge, colour, within))
+		return -ENOSPC;
+	if (crosses(p, &l->top.edges[at.edge])) {
+		rejoin(p, l, at.edge, colour);
+		if (!may_take(p, &l->over, true, at.edge, core, within))
+			return -ENOSPC;
+		c4_kempe_paint(&l->over, at.edge, (uint16_t)core);
+		settle_log(p, at.layer, true);
+	}
+	c4_kempe_paint(&l->top, at.edge, (uint16_t)colour);
+	settle_log(p, at.layer, false);
+	return 0;
+}
+
+int c4_place_put(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core)
+{
+	return put(p, at, colour, core, true);
+}
+
+int c4_place_keep(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t core)
+{
+	return put(p, at, colour, core, false);
+}
+
+/* Every spine with room whose cores have room too: the chain chose one whose cores are full. */
+static int insert_elsewhere(struct c4_place *p, struct c4_placed at, uint32_t budget)
+{
+	struct c4_place_layer *l = &p->layers[at.layer];
+
+	for (uint32_t c = 0; c < l->top.colours; c++) {
+		if (!has_room(&l->top, at.edge, c))
+			continue;
+		c4_kempe_paint(&l->top, at.edge, (uint16_t)c);
+		if (!settle(p, at, budget, false))
+			return 0;
+	}
+	return -ENOSPC;
+}
+
+int c4_place_insert(struct c4_place *p, struct c4_placed at, uint32_t budget)
+{
+	struct c4_place_layer *l = &p->layers[at.layer];
+	int rc = c4_kempe_insert(&l->top, at.edge, budget);
+
+	if (!rc)
+		rc = settle(p, at, budget, false);
+	return rc && p->net->cores ? insert_elsewhere(p, at, budget) : rc;
+}
+
+int c4_place_insert_as(struct c4_place *p, struct c4_placed at, uint32_t colour, uint32_t budget)
+{
+	int rc = c4_kempe_insert_as(&p->layers[at.layer].top, at.edge, (uint16_t)colour, budget);
+
+	return rc ? rc : settle(p, at, budget, false);
+}
+
+/* The fullest link of the QP's way by this spine and the best core for it, with the QP on it. */
+static double util_with(const struct c4_place *p, struct c4_place_layer *l, uint32_t e,
+			uint32_t colour)
+{
+	const struct c4_kempe *k = &l->top;
+	double worst = 0;
+
+	if (crosses(p, &k->edges[e])) {
+		rejoin(p, l, e, colour);
+		emptiest_core(p, l, e, &worst);
+	}
+	for (int side = 0; side < 2; side++) {
+		uint64_t at = (uint64_t)k->edges[e].end[side] * k->colours + colour;
+		double rate = c4_bundle_rate(p->net, &p->net->up[at]);
+		double load = l->unit * (k->load[side][at] + 1) +
+			      others(p, (uint32_t)(l - p->layers), false, side, at);
+
+		worst = fmax(worst, rate > 0 ? load / rate : INFINITY);
+	}
+	return worst;
+}
+
+int c4_place_force(struct c4_place *p, struct c4_placed at)
+{
+	struct c4_place_layer *l = &p->layers[at.layer];
+	uint32_t best = C4_NONE;
+	double least = INFINITY;
+
+	for (uint32_t c = 0; c < l->top.colours; c++) {
+		double util = util_with(p, l, at.edge, c);
+
+		if (util < least) {
+			least = util;
+			best = c;
+		}
+	}
+	if (best == C4_NONE)
+		return -ENOSPC;
+	c4_kempe_paint(&l->top, at.edge, (uint16_t)best);
+	return settle(p, at, 0, true);
+}
+
+void c4_place_route(const struct c4_place *p, struct c4_placed at, struct c4_route *r)
+{
+	const struct c4_net *n = p->net;
+	const struct c4_place_layer *l = &p->layers[at.layer];
+	const struct c4_kempe_edge *e = &l->top.edges[at.edge];
+
+	if (e->colour == C4_UNCOLOURED) {
+		r->state = C4_ROUTE_NO_PATH;
+		r->up = r->core = r->down = 0;
+		return;
+	}
+	r->up = (uint16_t)n->spine[n->pod[e->end[0]] * n->colours + e->colour];
+	r->down = (uint16_t)n->spine[n->pod[e->end[1]] * n->colours + e->colour];
+	r->core = 0;
+	r->state = C4_ROUTE_SPINE;
+	if (crosses(p, e)) {
+		r->state = C4_ROUTE_CORE;
+		r->core = (uint16_t)n->core[(uint64_t)e->colour * n->cores +
+					    l->over.edges[at.edge].colour];
+	}
+}
