@@ -10,7 +10,7 @@
 #ifndef C4_PLANNER_CLI_CHURN_H
 #define C4_PLANNER_CLI_CHURN_H
 
-#include "planner/cli/compare.h"
+#include "planner/cli/rows.h"
 
 int c4_churn_run(uint32_t seeds, struct c4_rows *ret, struct c4_fault *fault);
 

@@ -10,7 +10,7 @@
 #ifndef C4_PLANNER_CLI_FAILURE_H
 #define C4_PLANNER_CLI_FAILURE_H
 
-#include "planner/cli/compare.h"
+#include "planner/cli/rows.h"
 
 /* healthy: the scene before the failure. */
 int c4_failure_run(const struct c4_scene *healthy, uint32_t seeds, struct c4_rows *ret,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "planner/cli/compare.h"
+#include "planner/cli/rows.h"
 
 #include <math.h>
 #include <stdbool.h>
