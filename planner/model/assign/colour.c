@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "planner/model/assign/factor.h"
+#include "planner/model/assign/uneven.h"
 #include "planner/model/assign/kempe.h"
 #include "planner/model/assign/split.h"
 
@@ -88,37 +88,6 @@ static int dissolve(struct colouring *w, struct c4_colour_edge *e, uint32_t n, u
 	return rc;
 }
 
-/* ---- which way ------------------------------------------------------------------------------- */
-
-/* Costs in splits of the whole graph, measured: a factor, a class dissolved. */
-#define FACTOR	 3.0
-#define DISSOLVE 3.5
-#define TIGHT	 40.0 /* dissolving where links carry one or two: chains wander far */
-
-/* What colouring with so many colours costs, in the same measure. */
-static double cost(uint32_t colours, bool tight)
-{
-	double factor, dissolve;
-
-	if (colours == 1)
-		return 0;
-	if (colours % 2 == 0)
-		return 1 + cost(colours / 2, tight);
-	factor = FACTOR + 1 + cost((colours - 1) / 2, tight);
-	dissolve = DISSOLVE + tight * TIGHT + 1 + cost((colours + 1) / 2, tight);
-	return factor < dissolve ? factor : dissolve;
-}
-
-/* An odd number of colours: one class less (true) or one colour more. Pods are balanced by splits
- * alone, so there the way with less repair is better. */
-static bool by_factor(uint32_t colours, bool tight, bool pods)
-{
-	double factor = FACTOR + cost(colours - 1, tight);
-	double dissolve = DISSOLVE + tight * TIGHT + cost(colours + 1, tight);
-
-	return !pods && factor < dissolve;
-}
-
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static void paint(struct colouring *w, const struct c4_colour_edge *e, uint32_t n, uint32_t colour)
@@ -127,64 +96,59 @@ static void paint(struct colouring *w, const struct c4_colour_edge *e, uint32_t 
 		w->colour[e[i].id] = (uint16_t)colour;
 }
 
-static bool is_tight(const struct colouring *w, uint32_t n, uint32_t colours)
-{
-	uint32_t vertices = w->g->n[0] > w->g->n[1] ? w->g->n[0] : w->g->n[1];
-
-	return n <= 2ull * colours * vertices;
-}
-
-static int colour_even(struct colouring *w, struct c4_colour_edge *e, uint32_t n, uint32_t base,
-		       uint32_t colours);
-
-/* One class by itself, the rest with the even number that is left. -EAGAIN: by the other way. */
-static int colour_by_factor(struct colouring *w, struct c4_colour_edge *e, uint32_t n,
-			    uint32_t base, uint32_t colours)
-{
-	uint32_t first;
-	int rc = c4_factor(&w->split, e, n, colours, &first);
-
-	if (rc)
-		return rc;
-	paint(w, e, first, base);
-	return colour_even(w, e + first, n - first, base + 1, colours - 1);
-}
-
 static int colour(struct colouring *w, struct c4_colour_edge *e, uint32_t n, uint32_t base,
-		  uint32_t colours)
-{
-	int rc = -EAGAIN;
+		  uint32_t colours);
 
-	if (colours == 1 || !n) {
-		paint(w, e, n, base);
-		return 0;
-	}
-	if (colours % 2 == 0)
-		return colour_even(w, e, n, base, colours);
-	if (by_factor(colours, is_tight(w, n, colours), w->g->pod))
-		rc = colour_by_factor(w, e, n, base, colours);
-	if (rc == -EAGAIN) {
-		rc = colour_even(w, e, n, base, colours + 1);
-		rc = rc ? rc : dissolve(w, e, n, base, colours);
-	}
-	return rc;
+/* The first `part` edges with that many of the colours, the others with the rest. */
+static int colour_parts(struct colouring *w, struct c4_colour_edge *e, uint32_t n, uint32_t part,
+			uint32_t base, uint32_t part_colours, uint32_t colours)
+{
+	int rc = colour(w, e, part, base, part_colours);
+
+	return rc ? rc : colour(w, e + part, n - part, base + part_colours, colours - part_colours);
 }
 
 static int colour_even(struct colouring *w, struct c4_colour_edge *e, uint32_t n, uint32_t base,
 		       uint32_t colours)
 {
 	uint32_t first = c4_split_edges(&w->split, e, n);
-	int rc = colour(w, e, first, base, colours / 2);
 
-	return rc ? rc : colour(w, e + first, n - first, base + colours / 2, colours / 2);
+	return colour_parts(w, e, n, first, base, colours / 2, colours);
+}
+
+/* Walks know nothing of pods: there one colour too many, and its class dissolved, is better. */
+static int colour_odd(struct colouring *w, struct c4_colour_edge *e, uint32_t n, uint32_t base,
+		      uint32_t colours)
+{
+	uint32_t first;
+	int rc = -EAGAIN;
+
+	if (!w->g->pod)
+		rc = c4_uneven(&w->split, e, n, colours / 2, colours, &first);
+	if (!rc)
+		return colour_parts(w, e, n, first, base, colours / 2, colours);
+	if (rc != -EAGAIN)
+		return rc;
+	rc = colour_even(w, e, n, base, colours + 1);
+	return rc ? rc : dissolve(w, e, n, base, colours);
+}
+
+static int colour(struct colouring *w, struct c4_colour_edge *e, uint32_t n, uint32_t base,
+		  uint32_t colours)
+{
+	if (colours == 1 || !n) {
+		paint(w, e, n, base);
+		return 0;
+	}
+	return colours % 2 ? colour_odd(w, e, n, base, colours)
+			   : colour_even(w, e, n, base, colours);
 }
 
 /* The memory for splits is given back before a last class is dissolved, which needs some itself. */
 int c4_colour(struct c4_colour_graph *g, uint32_t colours, uint16_t *ret)
 {
 	struct colouring w = {.g = g, .colour = ret};
-	bool last = colours % 2 && colours > 1 && g->n_edges &&
-		    !by_factor(colours, is_tight(&w, g->n_edges, colours), g->pod);
+	bool last = g->pod && colours % 2 && colours > 1 && g->n_edges;
 	int rc = c4_split_init(&w.split, g);
 
 	if (rc)

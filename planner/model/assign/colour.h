@@ -5,10 +5,10 @@
  * With S colours every vertex v sees every colour floor or ceil(deg(v)/S) times, so the largest
  * load is ceil(D/S), the least possible (König 1916; balanced form: de Werra 1971).
  *
- * S even: the graph is halved (split.h) and each half coloured with S/2. S odd: one class is taken
- * out and coloured by itself (factor.h), or S + 1 colours are used and the smallest class is
- * dissolved into the others by Kempe chains (kempe.h), whichever costs less. O(E log S) all in all.
- * Pure, one thread, at most 24 bytes per edge while it runs.
+ * S even: the graph is halved (split.h) and each half coloured with S/2. S odd: it is cut into
+ * parts for (S-1)/2 and (S+1)/2 colours (uneven.h); with pods S + 1 colours are used and the
+ * smallest class is dissolved into the others by Kempe chains (kempe.h), which disturbs the pods'
+ * balance less. O(E log S) all in all. Pure, one thread, at most 24 bytes per edge while it runs.
  */
 #ifndef C4_PLANNER_COLOUR_H
 #define C4_PLANNER_COLOUR_H

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "planner/model/assign/factor.h"
+#include "planner/model/assign/uneven.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +10,11 @@
 /* Steps of one walk, per vertex of the graph, before it is given up. */
 #define STEPS_PER_VERTEX 64
 
-/* Edges of each vertex, those of the class first. */
-struct factor {
+/* Edges of each vertex, those of the first part first. */
+struct parts {
 	struct c4_colour_edge *e;
 	uint32_t n;
-	uint32_t colours;
+	uint32_t first_colours, colours; /* of the first part, of both */
 	uint32_t vertices[2];
 	uint32_t *list[2];   /* [place] edge */
 	uint32_t *place[2];  /* [edge] */
@@ -24,7 +23,7 @@ struct factor {
 	uint64_t random;
 };
 
-static uint32_t random_below(struct factor *f, uint32_t n)
+static uint32_t random_below(struct parts *f, uint32_t n)
 {
 	f->random ^= f->random << 13; /* xorshift64, Marsaglia 2003 */
 	f->random ^= f->random >> 7;
@@ -32,19 +31,29 @@ static uint32_t random_below(struct factor *f, uint32_t n)
 	return (uint32_t)((f->random >> 32) * n >> 32);
 }
 
-static uint32_t degree(const struct factor *f, int side, uint32_t v)
+static uint32_t degree(const struct parts *f, int side, uint32_t v)
 {
 	return f->first[side][v + 1] - f->first[side][v];
 }
 
-static bool too_many(const struct factor *f, int side, uint32_t v)
+/*
+ * With degree q·colours + r a vertex sees each colour q or q + 1 times if its first part has
+ * q·first_colours edges and at most min(r, first_colours) more, and the rest likewise.
+ */
+static bool too_many(const struct parts *f, int side, uint32_t v)
 {
-	return f->inside[side][v] > (degree(f, side, v) + f->colours - 1) / f->colours;
+	uint32_t d = degree(f, side, v), q = d / f->colours, r = d % f->colours;
+	uint32_t more = r < f->first_colours ? r : f->first_colours;
+
+	return f->inside[side][v] > q * f->first_colours + more;
 }
 
-static bool too_few(const struct factor *f, int side, uint32_t v)
+static bool too_few(const struct parts *f, int side, uint32_t v)
 {
-	return f->inside[side][v] < degree(f, side, v) / f->colours;
+	uint32_t d = degree(f, side, v), q = d / f->colours, r = d % f->colours;
+	uint32_t others = f->colours - f->first_colours;
+
+	return f->inside[side][v] < q * f->first_colours + (r > others ? r - others : 0);
 }
 
 static_assert(sizeof(struct c4_mates) == 2 * sizeof(uint32_t) &&
@@ -53,14 +62,14 @@ static_assert(sizeof(struct c4_mates) == 2 * sizeof(uint32_t) &&
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-static void put(struct factor *f, int side, uint32_t place, uint32_t edge)
+static void put(struct parts *f, int side, uint32_t place, uint32_t edge)
 {
 	f->list[side][place] = edge;
 	f->place[side][edge] = place;
 }
 
-/* Buckets by vertex; the first n_class edges are the class, and come first in their buckets. */
-static void make_lists(struct factor *f, int side, uint32_t n_class)
+/* Buckets by vertex; the first n_first edges are the first part, first in their buckets, too. */
+static void make_lists(struct parts *f, int side, uint32_t n_first)
 {
 	uint32_t *first = f->first[side], *fill = f->inside[side];
 
@@ -73,12 +82,12 @@ static void make_lists(struct factor *f, int side, uint32_t n_class)
 	for (uint32_t i = 0; i < f->n; i++)
 		put(f, side, fill[f->e[i].end[side]]++, i);
 	memset(fill, 0, f->vertices[side] * sizeof *fill);
-	for (uint32_t i = 0; i < n_class; i++)
+	for (uint32_t i = 0; i < n_first; i++)
 		fill[f->e[i].end[side]]++;
 }
 
-/* The edge changes between class and rest at one of its ends. */
-static void toggle(struct factor *f, int side, uint32_t edge, bool into)
+/* The edge changes parts, at one of its ends. */
+static void toggle(struct parts *f, int side, uint32_t edge, bool into)
 {
 	uint32_t v = f->e[edge].end[side], *inside = &f->inside[side][v];
 	uint32_t border = f->first[side][v] + (into ? (*inside)++ : --*inside);
@@ -88,8 +97,8 @@ static void toggle(struct factor *f, int side, uint32_t edge, bool into)
 	put(f, side, was, other);
 }
 
-/* A random edge of the vertex, of the class or of the rest, goes to the other; its other end. */
-static uint32_t move_one(struct factor *f, int side, uint32_t v, bool into)
+/* A random edge of the vertex goes into the first part, or out of it; its other end. */
+static uint32_t move_one(struct parts *f, int side, uint32_t v, bool into)
 {
 	uint32_t from = into ? f->inside[side][v] : 0;
 	uint32_t many = into ? degree(f, side, v) - from : f->inside[side][v];
@@ -103,7 +112,7 @@ static uint32_t move_one(struct factor *f, int side, uint32_t v, bool into)
 /* ---- walks ----------------------------------------------------------------------------------- */
 
 /* Puts a vertex right. False: the walk is too long. */
-static bool walk(struct factor *f, int side, uint32_t v)
+static bool walk(struct parts *f, int side, uint32_t v)
 {
 	uint64_t steps = (uint64_t)(f->vertices[0] + f->vertices[1]) * STEPS_PER_VERTEX;
 
@@ -119,7 +128,7 @@ static bool walk(struct factor *f, int side, uint32_t v)
 	return false;
 }
 
-static bool walk_all(struct factor *f)
+static bool walk_all(struct parts *f)
 {
 	for (int side = 0; side < 2; side++)
 		for (uint32_t v = 0; v < f->vertices[side]; v++)
@@ -131,16 +140,8 @@ static bool walk_all(struct factor *f)
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-/* A part of about 1/colours of the edges to the front, by splits. */
-static uint32_t rough(struct c4_split *w, struct c4_colour_edge *e, uint32_t n, uint32_t colours)
-{
-	for (uint32_t depth = (uint32_t)lround(log2(colours)); depth; depth--)
-		n = c4_split_edges(w, e, n);
-	return n;
-}
-
-/* Edges of the class to the front. */
-static uint32_t gather(struct factor *f)
+/* Edges of the first part to the front. */
+static uint32_t gather(struct parts *f)
 {
 	uint32_t n = 0;
 
@@ -157,7 +158,7 @@ static uint32_t gather(struct factor *f)
 }
 
 /* The lists live in the splits' memory, which is idle meanwhile. */
-static bool begin(struct factor *f, struct c4_split *w)
+static bool begin(struct parts *f, struct c4_split *w)
 {
 	uint32_t *lists = (void *)w->mates, *places = (void *)w->aside;
 	bool all = true;
@@ -172,7 +173,7 @@ static bool begin(struct factor *f, struct c4_split *w)
 	return all;
 }
 
-static void end(struct factor *f)
+static void end(struct parts *f)
 {
 	for (int side = 0; side < 2; side++) {
 		free(f->first[side]);
@@ -180,21 +181,22 @@ static void end(struct factor *f)
 	}
 }
 
-int c4_factor(struct c4_split *w, struct c4_colour_edge *e, uint32_t n, uint32_t colours,
-	      uint32_t *ret)
+int c4_uneven(struct c4_split *w, struct c4_colour_edge *e, uint32_t n, uint32_t first_colours,
+	      uint32_t colours, uint32_t *ret)
 {
-	struct factor f = {
+	struct parts f = {
 		.e = e,
 		.n = n,
+		.first_colours = first_colours,
 		.colours = colours,
 		.vertices = {w->g->n[0], w->g->n[1]},
 		.random = 0x9e3779b97f4a7c15ULL,
 	};
-	uint32_t n_class = rough(w, e, n, colours);
+	uint32_t n_first = c4_split_edges(w, e, n);
 	int rc = begin(&f, w) ? 0 : -ENOMEM;
 
 	for (int side = 0; side < 2 && !rc; side++)
-		make_lists(&f, side, n_class);
+		make_lists(&f, side, n_first);
 	if (!rc && !walk_all(&f))
 		rc = -EAGAIN;
 	if (!rc)
