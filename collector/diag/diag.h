@@ -82,6 +82,28 @@ struct c4_diag_member {
 	/* c4_op_brief of operation n at n % C4_DIAG_RECENT, for those up to entered; 0: not known
 	 */
 	uint32_t recent[C4_DIAG_RECENT];
+	/* c4_diag_comm.gpu: entered = handed to a stream, finished = kernel ended */
+	uint64_t api_calls, gpu_started;
+	uint64_t gpu_inside_ns; /* since the last kernel began, 0 if it has ended */
+	uint64_t async_error;
+};
+
+/* What one end says of a connection. Cumulative, and (in win_*) over the last window of time. */
+struct c4_diag_end {
+	bool known;
+	uint32_t phase;	 /* enum c4_conn_phase */
+	uint32_t active; /* proxy operations in flight */
+	uint64_t opno;
+	uint64_t still_ns; /* since its last progress */
+	uint64_t posted, transmitted, done;
+	uint64_t win_bytes, win_steps, win_busy_ns, win_gpu_ns, win_peer_ns;
+};
+
+/* One directed connection of a communicator, joined from both ends. */
+struct c4_diag_conn {
+	uint32_t src, dst; /* members */
+	uint32_t channel;
+	struct c4_diag_end send, recv;
 };
 
 /* Sums over one window [first, first+count) of operations, one per member. */
@@ -114,6 +136,9 @@ struct c4_diag_comm {
 	const int32_t *members; /* world ranks; NULL: not known, not judged */
 	bool judged;		/* false: foreign or truncated */
 	struct c4_diag_member *state;
+	bool gpu;	 /* operations run on GPUs (NCCL) */
+	uint32_t nconns; /* through proxies; 0: transport is not seen */
+	struct c4_diag_conn *conns;
 	uint32_t nwindows; /* complete ones, newest last, at most C4_DIAG_WINDOWS */
 	struct c4_diag_window windows[C4_DIAG_WINDOWS];
 };
@@ -132,6 +157,7 @@ struct c4_diag_job {
 /* ---- output --------------------------------------------------------------------------------- */
 
 #define C4_DIAG_SUMMARY	 256
+#define C4_DIAG_LINK	 96
 #define C4_DIAG_EVIDENCE 6
 
 struct c4_evidence {
@@ -150,8 +176,10 @@ struct c4_verdict {
 	uint32_t nranks;  /* culprits; 0: nobody named */
 	int32_t *ranks;	  /* owned by the verdict */
 	const char *node; /* the culprits' node if they share one, points into the input; or NULL */
-	uint32_t nwaiting; /* ranks that wait because of it */
-	uint64_t since_ns; /* how long ago the first operation that shows it began */
+	char link[C4_DIAG_LINK]; /* "n1→n2 (rank 3 → rank 6)"; empty: no connection is to blame */
+	char nic[C4_DIAG_LINK]; /* "n1/eth0" or "n1 sending"; empty: none */
+	uint32_t nwaiting;	/* ranks that wait because of it */
+	uint64_t since_ns;	/* how long ago the first operation that shows it began */
 	char summary[C4_DIAG_SUMMARY];
 	uint32_t nevidence;
 	struct c4_evidence evidence[C4_DIAG_EVIDENCE];
@@ -174,8 +202,9 @@ void c4_diag_memory_free(struct c4_diag_memory *m);
 
 /*
  * Judges the job: appends verdicts (crash, hang-rank, hang-comm, mismatch, deadlock, slow-rank,
- * slow-node, data-gap) and updates what the memory learns from this look (it must be
- * called with every tick, in order). 0, or -ENOMEM: *out holds what could be said; release it.
+ * slow-node, slow-tx, slow-rx, slow-link, data-gap) and updates what the memory learns from this
+ * look (it must be called with every tick, in order). 0, or -ENOMEM: *out holds what could be said;
+ * release it.
  */
 int c4_diagnose(const struct c4_diag_job *job, struct c4_diag_memory *memory,
 		struct c4_verdicts *out);
