@@ -92,7 +92,7 @@ part_layers() {
 }
 
 part_imports() {
-	one imports timeout 60 tests/check/imports.sh "$root/lib/libc4mpi.so"
+	one imports timeout 60 tests/check/imports.sh "$root"/lib/*.so
 	one self-test timeout 60 tests/check/imports.sh --self-test
 }
 
