@@ -62,7 +62,7 @@ static void send_post(struct c4_feed *f, uint64_t now_ns, bool last)
 
 static bool is_wanted(const struct c4_target *t, enum c4_feed_extent extent, uint64_t now_ns)
 {
-	if (!c4_target_presentable(t, now_ns))
+	if (!c4_target_presentable(c4_kin_process(t), now_ns))
 		return false;
 	return t->gone ? !t->end_seq : extent != C4_FEED_ENDED;
 }
@@ -89,6 +89,19 @@ static void add_target(struct c4_feed *f, struct c4_target *t, uint64_t now_ns)
 		t->end_seq = f->seq + 1;
 }
 
+/* The process first: its parts mean nothing to a collector that has not been told of it. */
+static void add_process(struct c4_feed *f, struct c4_target *t, enum c4_feed_extent extent,
+			uint64_t now_ns)
+{
+	if (is_wanted(t, extent, now_ns))
+		add_target(f, t, now_ns);
+	if (!t->introduced)
+		return;
+	for (struct c4_target *part = t->kin; part != t; part = part->kin)
+		if (is_wanted(part, extent, now_ns))
+			add_target(f, part, now_ns);
+}
+
 void c4_feed_post(struct c4_feed *f, struct c4_watch *w, enum c4_feed_extent extent,
 		  uint64_t now_ns)
 {
@@ -98,19 +111,23 @@ void c4_feed_post(struct c4_feed *f, struct c4_watch *w, enum c4_feed_extent ext
 	}
 	c4_post_begin(f->writer);
 	for (uint32_t i = 0; i < w->n; i++)
-		if (is_wanted(c4_watched_get(w, i), extent, now_ns))
-			add_target(f, c4_watched_get(w, i), now_ns);
+		if (!c4_kin_is_part(c4_watched_get(w, i)))
+			add_process(f, c4_watched_get(w, i), extent, now_ns);
 	send_post(f, now_ns, extent == C4_FEED_LAST);
 }
 
 /* ---- what became of it ---------------------------------------------------------------------- */
 
-/* Whether its end is told (or never can be), and so its file no longer needed. */
+/* Whether the process's end is told (or never can be), and so the files no longer needed. */
 static bool end_settled(const struct c4_target *t, uint64_t settled)
 {
-	if (!t->gone)
-		return false;
-	return t->end_seq ? t->end_seq <= settled : !c4_target_has_rank(t);
+	bool nameless = !c4_target_has_rank(c4_kin_process(t));
+	const struct c4_target *one;
+
+	c4_kin_for_each (one, t)
+		if (!one->gone || (one->end_seq ? one->end_seq > settled : !nameless))
+			return false;
+	return true;
 }
 
 uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)

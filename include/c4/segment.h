@@ -252,7 +252,9 @@ struct c4_event {
 	uint64_t opno;	      /* 0-based position in the communicator's order of operations */
 	uint64_t enter_ticks; /* nonblocking: when its wait began to block */
 	uint64_t leave_ticks;
-	uint64_t before_ticks; /* the thread's inside_ticks before this one */
+	/* the thread's inside_ticks before this one; of a GPU operation: Σ kernel time of the
+	 * process's operations on other communicators so far */
+	uint64_t before_ticks;
 	uint64_t bytes;
 	uint8_t kind;  /* enum c4_op */
 	uint8_t flags; /* C4_EV_* */
