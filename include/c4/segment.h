@@ -191,6 +191,7 @@ enum c4_seg_comm_state { C4_COMM_FREE, C4_COMM_LIVE, C4_COMM_DEAD };
 #define C4_COMM_REPORTED  0x08u /* no runs: each member tells my_rank, the reader joins them by id \
 				 */
 #define C4_COMM_GPU 0x10u /* inside = kernel start to kernel end; see the counters at the end */
+#define C4_COMM_ABORTED 0x20u /* the program gave it up (ncclCommAbort, ncclCommRevoke) */
 
 /* Members count·world ranks: first, first+stride, … */
 struct c4_seg_run {
