@@ -2,11 +2,16 @@
 #include "agent/daemon/feed.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
+#include "agent/daemon/detail.h"
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/log.h"
+
+#define DETAIL_INTERVALS 4
+#define DETAIL_MIN_NS	 2000000000ull
 
 static uint64_t draw_instance(void)
 {
@@ -67,8 +72,10 @@ static bool is_wanted(const struct c4_target *t, enum c4_feed_extent extent, uin
 	return t->gone ? !t->end_seq : extent != C4_FEED_ENDED;
 }
 
-static void tell_anew(struct c4_watch *w)
+static void tell_anew(struct c4_feed *f, struct c4_watch *w)
 {
+	if (f->devices)
+		c4_devices_forget_told(f->devices);
 	for (uint32_t i = 0; i < w->n; i++) {
 		struct c4_target *t = c4_watched_get(w, i);
 
@@ -106,10 +113,12 @@ void c4_feed_post(struct c4_feed *f, struct c4_watch *w, enum c4_feed_extent ext
 		  uint64_t now_ns)
 {
 	if (f->anew && extent != C4_FEED_ENDED) {
-		tell_anew(w);
+		tell_anew(f, w);
 		f->anew = false;
 	}
 	c4_post_begin(f->writer);
+	if (f->devices && extent != C4_FEED_ENDED)
+		c4_post_add_devices(f->writer, f->devices, now_ns);
 	for (uint32_t i = 0; i < w->n; i++)
 		if (!c4_kin_is_part(c4_watched_get(w, i)))
 			add_process(f, c4_watched_get(w, i), extent, now_ns);
@@ -130,6 +139,22 @@ static bool end_settled(const struct c4_target *t, uint64_t settled)
 	return true;
 }
 
+/* For long enough to outlast a late answer or two. */
+static void ask_detail(const struct c4_feed *f, const struct c4_watch *w)
+{
+	uint64_t span_ns = (uint64_t)f->interval_ms * DETAIL_INTERVALS * 1000000u;
+
+	if (span_ns < DETAIL_MIN_NS)
+		span_ns = DETAIL_MIN_NS;
+	for (uint32_t i = 0; i < w->n; i++) {
+		const struct c4_target *t = c4_watched_get(w, i);
+		int rc = c4_detail_ask(t, span_ns);
+
+		if (rc && rc != -ENOTSUP && rc != -ESTALE)
+			c4_debug("%s: %s: cannot ask for detail", t->path, strerror(-rc));
+	}
+}
+
 uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)
 {
 	struct c4_poster_news news;
@@ -140,6 +165,8 @@ uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)
 	f->pushed_out = news.pushed_out;
 	f->dropped = news.dropped;
 	f->anew |= lost || news.resync;
+	if (news.detail)
+		ask_detail(f, w);
 	for (uint32_t i = 0; i < w->n;) {
 		struct c4_target *t = c4_watched_get(w, i);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/daemon/msg_device.h"
 #include "agent/daemon/msg_process.h"
 #include "c4.pb-c.h"
 #include "common/ds/arena.h"
@@ -16,6 +17,9 @@ struct c4_post_writer {
 	struct c4_arena arena; /* everything the post points to */
 	C4__V1__Process **processes;
 	uint32_t n, cap;
+	C4__V1__Gpu **gpus;
+	C4__V1__Nic **nics;
+	size_t ngpus, nnics;
 	size_t bytes; /* packed, about */
 };
 
@@ -41,6 +45,7 @@ void c4_post_begin(struct c4_post_writer *w)
 {
 	c4_arena_reset(&w->arena);
 	w->n = 0;
+	w->ngpus = w->nnics = 0;
 	w->bytes = 0;
 }
 
@@ -89,6 +94,16 @@ bool c4_post_add(struct c4_post_writer *w, struct c4_target *t, uint64_t now_ns)
 	return true;
 }
 
+void c4_post_add_devices(struct c4_post_writer *w, struct c4_devices *d, uint64_t now_ns)
+{
+	w->gpus = c4_msg_gpus(&w->arena, d, now_ns, &w->ngpus);
+	w->nics = c4_msg_nics(&w->arena, d, now_ns, &w->nnics);
+	if (w->gpus && w->nics)
+		c4_devices_told(d, now_ns);
+	else
+		w->ngpus = w->nnics = 0;
+}
+
 void *c4_post_finish(struct c4_post_writer *w, const struct c4_post_head *head, size_t room,
 		     size_t *ret_len)
 {
@@ -105,6 +120,10 @@ void *c4_post_finish(struct c4_post_writer *w, const struct c4_post_head *head, 
 	post.last = head->last;
 	post.processes = w->processes;
 	post.n_processes = w->n;
+	post.gpus = w->gpus;
+	post.n_gpus = w->ngpus;
+	post.nics = w->nics;
+	post.n_nics = w->nnics;
 	len = c4__v1__post__get_packed_size(&post);
 	data = malloc(len + room);
 	if (!data)
