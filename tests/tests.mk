@@ -8,7 +8,7 @@
 #   tests/check/*.sh         what the build must prove about itself
 #   tests/bench/*            budgets of the design
 
-ARCHIVES := $(addprefix $(B)/ar/,libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
+ARCHIVES := $(addprefix $(B)/ar/,libncclapi.a libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
 	      libplancli.a libplanner.a libplanio.a libplanmodel.a libcommon.a libds.a libbase.a)
 ALL_LIBS  = $(UV) $(MHD) $(CURL) $(CYAML) $(JANSSON) $(PROTOC) $(SQLITE) -lpthread -lm
 
@@ -18,7 +18,21 @@ UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 $(UNIT): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS) -lcmocka $(BESIDE)
+
+# Stand-ins for NCCL and the CUDA runtime, so that the hook on NCCL's calls runs without a GPU; and
+# a job for them. In a program that has the wrappers built in, the stand-in is the next definition.
+STANDIN := $(B)/nccl/libnccl.so.2 $(B)/nccl/libcudart.so.13
+STANDIN_LD := -Wl,--no-as-needed -L$(B)/nccl -l:libnccl.so.2 -l:libcudart.so.13 -Wl,-rpath,'$$ORIGIN/../nccl'
+$(B)/nccl/libnccl.so.2: tests/nccl/fake/nccl.c $(B)/nccl/libcudart.so.13
+$(B)/nccl/libcudart.so.13: tests/nccl/fake/cudart.c
+$(STANDIN): tests/nccl/fake/nccl.h tests/nccl/fake/cudart.h
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -I. -O2 -g -fPIC $(WARN) -shared -Wl,-soname,$(@F) -o $@ \
+		$(filter %.c,$^) $(filter %.so.13,$^) -lpthread
+$(B)/unit/test_ncclapi: $(STANDIN)
+$(B)/unit/test_ncclapi: BESIDE = $(STANDIN_LD)
 
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out tests/bench/mpi_%,$(call src,tests/bench)))
 $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)

@@ -38,13 +38,15 @@ static uint8_t redop_code(int op)
 				c4_comm_failed(comm, rc);                                          \
 			return rc;                                                                 \
 		}                                                                                  \
-		c4_coll_begin(&o, comm, stream,                                                    \
-			      (struct c4_op_args){.bytes = count * c4_nccl_type_bytes(type),       \
-						  .root = root_rank,                               \
-						  .kind = C4_OP_##op_kind,                         \
-						  .dtype = (uint8_t)(type + 1),                    \
-						  .redop = redop_code(reduction)},                 \
-			      C4_PART_##parts);                                                    \
+		if (c4_call_open(&o.call))                                                         \
+			c4_coll_begin(                                                             \
+				&o, comm, stream,                                                  \
+				(struct c4_op_args){.bytes = count * c4_nccl_type_bytes(type),     \
+						    .root = root_rank,                             \
+						    .kind = C4_OP_##op_kind,                       \
+						    .dtype = (uint8_t)(type + 1),                  \
+						    .redop = redop_code(reduction)},               \
+				C4_PART_##parts);                                                  \
 		rc = real.name args;                                                               \
 		c4_coll_end(&o, rc);                                                               \
 		return rc;                                                                         \
@@ -64,7 +66,9 @@ C4_NCCL_COLLS(COLLECTIVE)
 				c4_comm_failed(comm, rc);                                          \
 			return rc;                                                                 \
 		}                                                                                  \
-		c4_message_begin(&call, comm, C4_OP_##op_kind, count *c4_nccl_type_bytes(type));   \
+		if (c4_call_open(&call))                                                           \
+			c4_message_begin(&call, comm, C4_OP_##op_kind,                             \
+					 count *c4_nccl_type_bytes(type));                         \
 		rc = real.name args;                                                               \
 		c4_message_end(&call, rc);                                                         \
 		return rc;                                                                         \
@@ -87,7 +91,9 @@ int ncclGroupEnd(void)
 	int rc;
 
 	NEED();
-	c4_group_end_begin(&call);
+	call.self = NULL;
+	if (c4_group_pending() && c4_call_open(&call))
+		c4_group_end_begin(&call);
 	rc = real.GroupEnd();
 	c4_group_end_end(&call, rc);
 	return rc;
@@ -101,7 +107,8 @@ int ncclCommInitRank(C4_MADE, int n, struct c4_nccl_id id, int rank)
 	int rc;
 
 	NEED();
-	c4_create_begin(&c, &id, 1, n, rank);
+	if (c4_call_open(&c.call))
+		c4_create_begin(&c, &id, 1, n, rank);
 	rc = real.CommInitRank(made, n, id, rank);
 	c4_create_end(&c, made, rc);
 	return rc;
@@ -113,7 +120,8 @@ int ncclCommInitRankConfig(C4_MADE, int n, struct c4_nccl_id id, int rank, C4_CO
 	int rc;
 
 	NEED();
-	c4_create_begin(&c, &id, 1, n, rank);
+	if (c4_call_open(&c.call))
+		c4_create_begin(&c, &id, 1, n, rank);
 	rc = real.CommInitRankConfig(made, n, id, rank, config);
 	c4_create_end(&c, made, rc);
 	return rc;
@@ -125,7 +133,8 @@ int ncclCommInitRankScalable(C4_MADE, int n, int rank, int nids, struct c4_nccl_
 	int rc;
 
 	NEED();
-	c4_create_begin(&c, ids, nids, n, rank);
+	if (c4_call_open(&c.call))
+		c4_create_begin(&c, ids, nids, n, rank);
 	rc = real.CommInitRankScalable(made, n, rank, nids, ids, config);
 	c4_create_end(&c, made, rc);
 	return rc;
@@ -137,7 +146,8 @@ int ncclCommInitAll(C4_MADE, int n, const int *devices)
 	int rc;
 
 	NEED();
-	c4_create_all_begin(&c);
+	if (c4_call_open(&c.call))
+		c4_create_all_begin(&c);
 	rc = real.CommInitAll(made, n, devices);
 	c4_create_all_end(&c, made, n, rc);
 	return rc;
@@ -149,7 +159,8 @@ int ncclCommSplit(C4_COMM, int color, int key, C4_MADE, C4_CONFIG)
 	int rc;
 
 	NEED();
-	c4_split_begin(&c, comm);
+	if (c4_call_open(&c.call))
+		c4_split_begin(&c, comm);
 	rc = real.CommSplit(comm, color, key, made, config);
 	c4_split_end(&c, color, made, rc);
 	return rc;
@@ -161,7 +172,8 @@ int ncclCommShrink(C4_COMM, int *gone, int ngone, C4_MADE, C4_CONFIG, int flags)
 	int rc;
 
 	NEED();
-	c4_create_shrunk(&c, comm, gone, ngone);
+	if (c4_call_open(&c.call))
+		c4_create_shrunk(&c, comm, gone, ngone);
 	rc = real.CommShrink(comm, gone, ngone, made, config, flags);
 	c4_create_end(&c, made, rc);
 	return rc;

@@ -171,8 +171,6 @@ void c4_create_begin(struct c4_creation *c, const struct c4_nccl_id *ids, int ni
 {
 	uint64_t id = 0;
 
-	if (!c4_call_open(&c->call))
-		return;
 	for (int i = 0; ids && i < nids; i++)
 		id = c4_hash_bytes(id, ids[i].bytes, sizeof ids[i].bytes);
 	begin(c, id, size, rank);
@@ -198,8 +196,6 @@ void c4_create_shrunk(struct c4_creation *c, struct c4_nccl_comm *parent, const 
 	const struct c4_seg_comm *p = comm_of(slot);
 	uint64_t id;
 
-	if (!c4_call_open(&c->call))
-		return;
 	if (!p || !gone || ngone < 0) {
 		begin(c, 0, 0, 0);
 		return;
@@ -240,8 +236,6 @@ void c4_create_end(struct c4_creation *c, struct c4_nccl_comm **made, int rc)
 void c4_split_begin(struct c4_creation *c, struct c4_nccl_comm *parent)
 {
 	c->slot = slot_of(parent);
-	if (!c4_call_open(&c->call))
-		return;
 	c->grouped = c4_group.depth > 0;
 	if (c->slot < C4_SEG_COMMS)
 		enter(&c->call, c->slot);
@@ -284,8 +278,7 @@ void c4_split_end(struct c4_creation *c, int color, struct c4_nccl_comm **made, 
 
 void c4_create_all_begin(struct c4_creation *c)
 {
-	if (c4_call_open(&c->call))
-		c4_other_enter(&c->call, C4_OP_COMM_CREATE);
+	c4_other_enter(&c->call, C4_OP_COMM_CREATE);
 }
 
 void c4_create_all_end(struct c4_creation *c, struct c4_nccl_comm **made, int n, int rc)

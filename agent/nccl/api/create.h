@@ -29,6 +29,9 @@ struct c4_creation {
 	bool grouped;
 };
 
+/* The _begin functions take a call that was opened, in the frame of the wrapper (record.h); the
+ * _end functions one that may not be open. */
+
 /* The communicator that ranks with these ids and this size make. ids: n of them. */
 void c4_create_begin(struct c4_creation *c, const struct c4_nccl_id *ids, int nids, int size,
 		     int rank);

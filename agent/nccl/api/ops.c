@@ -21,14 +21,11 @@ void c4_api_show(struct c4_call *call, uint8_t kind, uint64_t opno)
 	__atomic_store_n(&line->kind, kind, __ATOMIC_RELEASE);
 }
 
-/* Opens a call on a communicator that has a slot; nothing is recorded on others. */
-static bool open_on(struct c4_call *call, const struct c4_nccl_comm *comm)
+/* Puts an open call on a communicator that has a slot; nothing is recorded on others. */
+static bool put_on(struct c4_call *call, const struct c4_nccl_comm *comm)
 {
-	uint32_t slot;
+	uint32_t slot = comm ? c4_comm_find((uintptr_t)comm) : C4_COMM_UNKNOWN;
 
-	if (!c4_call_open(call))
-		return false;
-	slot = comm ? c4_comm_find((uintptr_t)comm) : C4_COMM_UNKNOWN;
 	if (slot < C4_SEG_COMMS) {
 		c4_call_on(call, slot);
 		return true;
@@ -42,7 +39,7 @@ static bool open_on(struct c4_call *call, const struct c4_nccl_comm *comm)
 void c4_coll_begin(struct c4_coll *o, struct c4_nccl_comm *comm, void *stream,
 		   struct c4_op_args args, enum c4_parts parts)
 {
-	if (!open_on(&o->call, comm))
+	if (!put_on(&o->call, comm))
 		return;
 	c4_seg_add(&o->call.comm->api_calls, 1);
 	if (c4_timing_captured(stream)) {
@@ -89,7 +86,7 @@ void c4_coll_end(struct c4_coll *o, int rc)
 
 void c4_message_begin(struct c4_call *call, struct c4_nccl_comm *comm, uint8_t kind, uint64_t bytes)
 {
-	if (!open_on(call, comm))
+	if (!put_on(call, comm))
 		return;
 	if (kind == C4_OP_SEND)
 		c4_p2p_sent(call->slot, bytes);
@@ -125,9 +122,6 @@ static void show_newest(struct c4_call *call)
 
 void c4_group_end_begin(struct c4_call *call)
 {
-	call->self = NULL;
-	if (c4_group.depth != 1 || !(c4_group.ncreations + c4_group.nops) || !c4_call_open(call))
-		return;
 	c4_other_enter(call, C4_OP_NONE);
 	if (c4_group.nops)
 		show_newest(call);

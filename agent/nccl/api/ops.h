@@ -11,7 +11,11 @@
 #define C4_NCCL_API_OPS_H
 
 #include "agent/hook/record.h"
+#include "agent/nccl/api/group.h"
 #include "agent/nccl/api/types.h"
+
+/* The _begin functions take a call that was opened, in the frame of the wrapper (record.h); the
+ * _end functions one that may not be open. */
 
 enum c4_parts { C4_PART_ONE, C4_PART_ALL };
 
@@ -30,8 +34,12 @@ void c4_message_begin(struct c4_call *call, struct c4_nccl_comm *comm, uint8_t k
 		      uint64_t bytes);
 void c4_message_end(struct c4_call *call, int rc);
 
-/* The thread's group was opened once more; is about to be closed; was. */
+/* The thread's group was opened once more; is about to be closed, with something in it; was. */
 void c4_group_started(int rc);
+static inline bool c4_group_pending(void)
+{
+	return c4_group.depth == 1 && c4_group.ncreations + c4_group.nops > 0;
+}
 void c4_group_end_begin(struct c4_call *call);
 void c4_group_end_end(struct c4_call *call, int rc);
 

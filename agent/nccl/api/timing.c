@@ -36,8 +36,8 @@ static_assert((C4_TIMING_OPS & (C4_TIMING_OPS - 1)) == 0, "tickets wrap around")
 
 static struct queue queues[C4_SEG_COMMS];
 
-/* Σ time inside operations of this process so far, in ticks. */
-static uint64_t inside_ticks;
+/* Σ time inside operations so far, in ticks: of the process, of each slot's communicators. */
+static uint64_t inside_all, inside_of[C4_SEG_COMMS];
 
 static uint64_t now_ticks(void)
 {
@@ -67,7 +67,8 @@ void c4_timing_record(struct c4_event *ev)
 	uint64_t inside = ev->leave_ticks - ev->enter_ticks;
 
 	ev->comm = c->id;
-	ev->before_ticks = __atomic_fetch_add(&inside_ticks, inside, __ATOMIC_RELAXED);
+	ev->before_ticks = __atomic_fetch_add(&inside_all, inside, __ATOMIC_RELAXED) -
+			   __atomic_fetch_add(&inside_of[ev->slot], inside, __ATOMIC_RELAXED);
 	c4_seg_push(&c4_hook.seg, ev);
 	c->leave_ticks = ev->leave_ticks;
 	c4_comm_finish_op(c, ev->slot, ev->opno);

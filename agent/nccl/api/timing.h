@@ -15,7 +15,8 @@
  * Host times of GPU events: an operation cannot have begun before it was issued, nor ended after
  * it was seen to have; between these bounds each end follows from the previous one by the GPU's own
  * clock. Durations are the GPU's. Without a usable runtime an operation takes from its call to its
- * return, C4_EV_HOST.
+ * return, C4_EV_HOST. before_ticks of a record is the time inside operations of other
+ * communicators.
  *
  * Threads: NCCL allows one at a time on a communicator, but others may ask for errors: whoever
  * finds a queue in use leaves it alone.
