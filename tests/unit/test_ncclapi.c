@@ -138,12 +138,17 @@ static void pair_make(void)
 	skip_events();
 }
 
+static void streams_drop(void)
+{
+	for (int i = 0; i < 2; i++)
+		cudaStreamDestroy(streams[i]);
+}
+
 static void pair_drop(void)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		ncclCommDestroy(pair[i]);
-		cudaStreamDestroy(streams[i]);
-	}
+	streams_drop();
 }
 
 static void pair_reduce(size_t count)
@@ -190,7 +195,10 @@ static void *join_late(void *arg)
 	return NULL;
 }
 
-static struct c4_seg_comm *creating(void)
+/* Looks at what other threads write, as an agent does. */
+#define ONLOOKER __attribute__((no_sanitize("thread")))
+
+ONLOOKER static struct c4_seg_comm *creating(void)
 {
 	for (;;)
 		for (uint32_t i = 0; i < C4_SEG_COMMS; i++) {
@@ -202,7 +210,7 @@ static struct c4_seg_comm *creating(void)
 		}
 }
 
-static struct c4_seg_thread *thread_inside(uint8_t kind)
+ONLOOKER static struct c4_seg_thread *thread_inside(uint8_t kind)
 {
 	for (;;)
 		for (uint32_t i = 0; i < C4_SEG_THREADS; i++)
@@ -211,7 +219,7 @@ static struct c4_seg_thread *thread_inside(uint8_t kind)
 }
 
 /* Before all members are there, those who are show where they wait. */
-static void test_creation_is_seen_from_its_beginning(void **state)
+ONLOOKER static void test_creation_is_seen_from_its_beginning(void **state)
 {
 	struct c4_seg_thread *line;
 	struct c4_seg_comm *c;
@@ -403,9 +411,9 @@ static void test_waiting_is_inside(void **state)
 
 	(void)state;
 	pair_make();
-	standinStreamExtend(streams[0], c4_mono_ns() + 10000000); /* 10 ms of other work */
 	pthread_create(&thread, NULL, reduce_alone, &count);
 	thread_inside(C4_OP_ALLREDUCE);
+	standinStreamExtend(streams[0], c4_mono_ns() + 50000000); /* 50 ms of other work */
 	assert_int_equal(all_reduce(pair[0], 1, streams[0]), 0);
 	pthread_join(thread, NULL);
 	pass_stream(streams[0]);
@@ -414,7 +422,7 @@ static void test_waiting_is_inside(void **state)
 	ask(pair[1]);
 	early = event_of(comm_of(pair[1]));
 	assert_true(ms_of(late.leave_ticks - late.enter_ticks) < KERNEL_MS + 1);
-	assert_true(ms_of(early.leave_ticks - early.enter_ticks) > KERNEL_MS + 5);
+	assert_true(ms_of(early.leave_ticks - early.enter_ticks) > KERNEL_MS + 20);
 	pair_drop();
 }
 
@@ -557,6 +565,7 @@ static void test_errors_and_aborts(void **state)
 	assert_int_equal(c->errors, 1);
 	assert_int_equal(ncclCommRevoke(pair[1], 0), ncclInvalidUsage); /* the stand-in has none */
 	ncclCommDestroy(pair[1]);
+	streams_drop();
 	skip_events();
 }
 
@@ -676,6 +685,7 @@ static void test_steps_aside(void **state)
 	assert_int_equal(all_reduce(pair[1], 1, streams[1]), ncclRemoteError);
 	assert_int_equal(comm_of(pair[1])->errors, 1);
 	ncclCommDestroy(pair[1]);
+	streams_drop();
 	c4_seg_close(&theirs);
 }
 

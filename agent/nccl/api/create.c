@@ -99,7 +99,7 @@ static void settle(struct c4_nccl_comm *comm, uint32_t slot)
 	device = device_of(comm);
 	c4_timing_open(slot, device);
 	if (device >= 0)
-		c4_hook.seg.hdr->gpu = device;
+		__atomic_store_n(&c4_hook.seg.hdr->gpu, device, __ATOMIC_RELAXED);
 }
 
 /* ---- the operation that a creation is ------------------------------------------------------- */

@@ -180,7 +180,8 @@ int ncclGetUniqueId(ncclUniqueId *id)
 	static int made;
 
 	snprintf(id->internal, sizeof id->internal, "%s/standin-%d-%d",
-		 getenv("STANDIN_DIR") ? getenv("STANDIN_DIR") : "/dev/shm", (int)getpid(), made++);
+		 getenv("STANDIN_DIR") ? getenv("STANDIN_DIR") : "/dev/shm", (int)getpid(),
+		 __atomic_fetch_add(&made, 1, __ATOMIC_RELAXED));
 	return ncclSuccess;
 }
 
