@@ -53,6 +53,11 @@ double c4_median(double *v, size_t n)
 	return (lower + upper) / 2;
 }
 
+double c4_lower_median(double *v, size_t n)
+{
+	return n ? select_kth(v, n, (n - 1) / 2) : 0.0;
+}
+
 double c4_robust_spread(double *v, size_t n, double centre)
 {
 	for (size_t i = 0; i < n; i++)
