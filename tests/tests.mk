@@ -29,7 +29,8 @@ $(B)/nccl/libcudart.so.13: tests/nccl/fake/cudart.c
 $(STANDIN): tests/nccl/fake/nccl.h tests/nccl/fake/cudart.h
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -I. -O2 -g -fPIC $(WARN) -shared -Wl,-soname,$(@F) -o $@ \
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -I. -O2 -g -fPIC $(WARN) \
+		$(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,$(@F) -o $@ \
 		$(filter %.c,$^) $(filter %.so.13,$^) -lpthread
 $(B)/unit/test_ncclapi: $(STANDIN)
 $(B)/unit/test_ncclapi: BESIDE = $(STANDIN_LD)

@@ -141,7 +141,7 @@ part_unit_tsan() {
 	for source in tests/unit/test_*.c; do
 		case $source in
 		*hook_mpi*) ;;
-		*seg* | *ring* | *request* | *hook* | *thread*)
+		*seg* | *ring* | *request* | *hook* | *thread* | *nccl*)
 			programs="$programs $b/unit/$(basename "$source" .c)" ;;
 		esac
 	done

@@ -402,6 +402,37 @@ static void test_times_follow_each_other(void **state)
 	pair_drop();
 }
 
+static void *ask_once(void *comm)
+{
+	ask(comm);
+	return NULL;
+}
+
+/* Who issues and then goes away cannot tell that a kernel runs; who keeps watch can. */
+static void test_running_is_for_watchers_to_tell(void **state)
+{
+	struct c4_seg_comm *c;
+	pthread_t watcher;
+
+	(void)state;
+	pair_make();
+	c = comm_of(pair[0]);
+	pair_reduce(1);
+	ask(pair[0]);
+	assert_int_equal(c->gpu_started, 1);
+	setenv("STANDIN_KERNEL_US", "200000", 1);
+	pass_stream(streams[0]);
+	pair_reduce(1);
+	pthread_create(&watcher, NULL, ask_once, pair[0]);
+	pthread_join(watcher, NULL);
+	setenv("STANDIN_KERNEL_US", "2000", 1);
+	assert_int_equal(c->finished, 2);
+	assert_int_equal(c->gpu_started, 3);
+	assert_true(c->gpu_start_ticks <= c4_ticks(c4_hook.clock));
+	pair_drop();
+	skip_events();
+}
+
 /* The late one is inside for the kernel alone, the other since it came. */
 static void test_waiting_is_inside(void **state)
 {
@@ -700,6 +731,7 @@ int main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_operations_are_timed_on_the_gpu),
 		cmocka_unit_test(test_times_follow_each_other),
+		cmocka_unit_test(test_running_is_for_watchers_to_tell),
 		cmocka_unit_test(test_waiting_is_inside),
 		cmocka_unit_test(test_captured_operations_are_left_alone),
 		cmocka_unit_test(test_manners),

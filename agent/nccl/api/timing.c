@@ -27,6 +27,7 @@ struct queue {
 	uint32_t busy; /* atomic */
 	int device;
 	uint32_t first, next; /* tickets: oldest in the queue, the next one's */
+	const void *issuer;   /* whose thread's operations these are */
 	void *last_stop;      /* of the last operation timed on the GPU, NULL: none */
 	uint64_t last_ticks;  /* … and when that was */
 	struct op ops[C4_TIMING_OPS];
@@ -73,7 +74,7 @@ void c4_timing_record(struct c4_event *ev)
 	c->leave_ticks = ev->leave_ticks;
 	c4_comm_finish_op(c, ev->slot, ev->opno);
 	c->gpu_start_ticks = ev->enter_ticks;
-	c4_seg_add(&c->gpu_started, 1);
+	__atomic_store_n(&c->gpu_started, ev->opno + 1, __ATOMIC_RELAXED);
 }
 
 static void record(uint32_t slot, const struct op *op)
@@ -159,6 +160,21 @@ static bool drain_one(uint32_t slot, struct queue *q)
 	return true;
 }
 
+/*
+ * Another thread than the issuing one asks again and again, so what it sees running now it will
+ * soon see ended; the issuing one may not come back for long, and its word would get stale.
+ */
+static void show_running(uint32_t slot, const struct queue *q, const struct op *op)
+{
+	struct c4_seg_comm *c = &c4_hook.seg.comms[slot];
+
+	if (q->issuer == &c4_self || op->state != ON_GPU || c->gpu_started > op->opno ||
+	    c4_gpu_event_done(op->start) != 1)
+		return;
+	c->gpu_start_ticks = q->last_ticks > op->enter_ticks ? q->last_ticks : op->enter_ticks;
+	__atomic_store_n(&c->gpu_started, op->opno + 1, __ATOMIC_RELAXED);
+}
+
 void c4_timing_poll(uint32_t slot)
 {
 	struct queue *q = &queues[slot];
@@ -171,6 +187,8 @@ void c4_timing_poll(uint32_t slot)
 	if (q->first != q->next && (!on_gpu || c4_gpu_enter(&visit))) {
 		for (uint32_t n = 0; n < POLL_OPS && drain_one(slot, q); n++)
 			;
+		if (on_gpu && q->first != q->next)
+			show_running(slot, q, op_of(q, q->first));
 		if (on_gpu)
 			c4_gpu_leave(&visit);
 	}
@@ -230,6 +248,7 @@ static uint32_t add(struct queue *q, const struct c4_call *call, void *stream)
 	if (q->next - q->first == C4_TIMING_OPS)
 		return C4_TIMING_NONE;
 	forget_stop(q, op);
+	q->issuer = call->self;
 	op->opno = call->opno;
 	op->bytes = call->comm->bytes;
 	op->root = call->comm->root;

@@ -8,9 +8,9 @@
  * One queue per communicator, in order of the operations, of bounded length; its events are made
  * once and used again. Nobody waits for a GPU: a queue is looked at when the next operation of its
  * communicator is issued, or the program asks for its asynchronous errors (frameworks have a
- * thread that does). So the last operations before a pause are known to have ended only after it:
- * `finished` may lag, and `gpu_started` never runs ahead of it, for that would claim knowledge of
- * a kernel that runs now.
+ * thread that does). Without such a thread the last operations before a pause are known to have
+ * ended only after it: `finished` lags, but `gpu_started` does not run ahead of it, for that would
+ * claim a kernel that runs now.
  *
  * Host times of GPU events: an operation cannot have begun before it was issued, nor ended after
  * it was seen to have; between these bounds each end follows from the previous one by the GPU's own
