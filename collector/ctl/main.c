@@ -10,7 +10,7 @@
 #include "common/opt.h"
 
 static struct {
-	const char *collector, *job;
+	const char *collector, *job, *comm;
 	bool json;
 } opt = {.collector = "127.0.0.1:7440"};
 
@@ -19,6 +19,7 @@ static struct c4_opt opts[] = {
 	 "whom to ask (127.0.0.1:7440)", 0, 0},
 	{"json", 'j', C4_OPT_FLAG, &opt.json, NULL, NULL, "print the answer as JSON", 0, 0},
 	{"job", 0, C4_OPT_STR, &opt.job, "ID", NULL, "this job only", 0, 0},
+	{"comm", 0, C4_OPT_STR, &opt.comm, "NAME|ID", NULL, "matrix: this communicator only", 0, 0},
 	{0},
 };
 
@@ -29,6 +30,8 @@ static struct c4_opt opts[] = {
 	X(ranks, "/api/v1/ranks", 0, "ranks         what each rank does, and how its time goes")   \
 	X(comms, "/api/v1/comms", 0,                                                               \
 	  "comms         communicators: traffic, bandwidth, latest rank")                          \
+	X(matrix, "/api/v1/matrix", 0,                                                             \
+	  "matrix        sources and destinations: how fast their connections are")                \
 	X(incidents, "/api/v1/incidents", 0, "incidents     what was found, newest last")          \
 	X(why, "/api/v1/incidents/", 1, "why ID        one incident: culprit, evidence, what to do")
 
@@ -73,12 +76,14 @@ static int complain(const struct c4_client *c)
 
 static int run(struct c4_client *c, const struct command *cmd, const char *operand)
 {
+	const struct c4_query query[] = {
+		{"job", opt.job}, {"comm", cmd->show == c4_show_matrix ? opt.comm : NULL}, {0}};
 	char path[256];
 	json_t *answer;
 	int status;
 
 	snprintf(path, sizeof path, "%s%s", cmd->path, operand ? operand : "");
-	answer = c4_client_get(c, path, cmd->operands ? NULL : opt.job, &status);
+	answer = c4_client_get(c, path, cmd->operands ? NULL : query, &status);
 	if (!answer)
 		return complain(c);
 	if (opt.json)
@@ -104,11 +109,12 @@ static void drop_resolved(json_t *incidents)
 static int overview(struct c4_client *c)
 {
 	int status;
-	json_t *jobs = c4_client_get(c, "/api/v1/jobs", opt.job, &status), *incidents;
+	const struct c4_query query[] = {{"job", opt.job}, {0}};
+	json_t *jobs = c4_client_get(c, "/api/v1/jobs", query, &status), *incidents;
 
 	if (!jobs)
 		return complain(c);
-	incidents = c4_client_get(c, "/api/v1/incidents", opt.job, &status);
+	incidents = c4_client_get(c, "/api/v1/incidents", query, &status);
 	if (!incidents) {
 		json_decref(jobs);
 		return complain(c);

@@ -134,7 +134,7 @@ static void judge_all_inside(struct c4_look *l, uint32_t comm)
 
 	if (tolerated < HANG_COMM_NS)
 		tolerated = HANG_COMM_NS;
-	if (w->transport || w->nwaiters != c->size || w->nmissing || w->nunknown ||
+	if (w->transport || w->mismatched || w->nwaiters != c->size || w->nmissing || w->nunknown ||
 	    w->age_ns < tolerated)
 		return;
 	v = c4_verdict_add(l->out, l->job, C4_INC_HANG_COMM, c->id, NULL, 0);

@@ -434,6 +434,8 @@ static void judge_comm(struct c4_look *l, uint32_t comm)
 {
 	struct standstill s = {.comm = comm, .c = &l->job->comms[comm]};
 
+	if (l->waits->comms[comm].mismatched || l->waits->comms[comm].transport)
+		return; /* said what it is already */
 	if (!s.c->gpu || !s.c->judged || !s.c->members || !s.c->nconns ||
 	    !known_world(l->job, s.c) || !all_inside(l->job, &s))
 		return;
