@@ -4,6 +4,7 @@
 #   tests/unit/test_NOUN.c   cmocka, one program per module, also under ASan+UBSan (ring: TSan)
 #   tests/fuzz/fuzz_NOUN.c   libFuzzer, one per decoder; make check runs a short fixed budget
 #   tests/e2e/test_*.py      pytest with real mpirun
+#   tests/nccl/*.c           a stand-in for programs with NCCL, and streams of events it replays
 #   tests/workloads/*.c      MPI programs the tests and the demo watch
 #   tests/check/*.sh         what the build must prove about itself
 #   tests/bench/*            budgets of the design
@@ -35,6 +36,20 @@ $(STANDIN): tests/nccl/fake/nccl.h tests/nccl/fake/cudart.h
 $(B)/unit/test_ncclapi: $(STANDIN)
 $(B)/unit/test_ncclapi: BESIDE = $(STANDIN_LD)
 
+# What plays NCCL's part: it loads the plugin of its own build directory.
+NCCL_HOST := $(B)/nccl/nccl_host
+$(NCCL_HOST): $(call obj,$(filter-out tests/nccl/record.c,$(call src,tests/nccl))) $(B)/ar/libbase.a
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lpthread -ldl
+
+# Writes down what a real NCCL tells its plugin (tests/gpu/run.py); never installed.
+NCCL_RECORD := $(B)/nccl/libnccl-profiler-record.so
+$(NCCL_RECORD): $(B)/obj/tests/nccl/record.o
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete -o $@ $^ -lpthread
+
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out tests/bench/mpi_%,$(call src,tests/bench)))
 $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
@@ -65,8 +80,9 @@ $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 	@echo "  MPICC   $<"
 	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
 
-.PHONY: unit-bin fuzz-bin workloads bench-bin check check-fast bench demo lint
-unit-bin: $(UNIT)
+.PHONY: unit-bin fuzz-bin nccl-bin workloads bench-bin check check-fast bench demo lint
+unit-bin: $(UNIT) nccl-bin
+nccl-bin: $(NCCL_HOST) $(if $(wildcard tests/nccl/record.c),$(NCCL_RECORD))
 fuzz-bin: $(FUZZ)
 workloads: $(WORK)
 bench-bin: $(BENCH) $(MPI_BENCH)
