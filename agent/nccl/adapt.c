@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The tables NCCL looks for, one per version: each function only turns what its version says into
+ * what plugin.h takes.
+ */
+#include "agent/nccl/abi.h"
+#include "agent/nccl/plugin.h"
+#include "agent/nccl/text.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---- parts that are equal in all versions ---------------------------------------------------- */
+
+static void take_proxy_op(struct c4_prof_event *ev, const struct c4_abi_proxy_op *d)
+{
+	ev->proxy_op = (struct c4_prof_proxy_op){
+		.pid = d->pid, .peer = d->peer, .channel = d->channel, .sends = d->is_send != 0};
+}
+
+static void take_kernel(struct c4_prof_event *ev, uint8_t channel, uint64_t gpu_ns)
+{
+	ev->kernel.channel = channel;
+	ev->kernel.gpu_ns = gpu_ns;
+}
+
+/* What all descriptors begin with. */
+#define EVENT(d)                                                                                   \
+	{                                                                                          \
+		.type = (uint32_t)(d)->type, .rank = (d)->rank, .parent = (d)->parent              \
+	}
+
+static int start(void *ctx, void **handle, const struct c4_prof_event *ev)
+{
+	void *made = c4_prof_start(ctx, ev);
+
+	if (handle)
+		*handle = made;
+	return 0;
+}
+
+/* Functions and types as texts, from version 2 on. */
+#define TAKE_COLL(ev, d)                                                                           \
+	((ev)->task = (struct c4_prof_task){.kind = c4_prof_kind((d)->func),                       \
+					    .dtype = c4_prof_dtype((d)->dtype),                    \
+					    .root = (d)->root,                                     \
+					    .count = (d)->count})
+#define TAKE_P2P(ev, d)                                                                            \
+	((ev)->task = (struct c4_prof_task){.kind = c4_prof_kind((d)->func),                       \
+					    .dtype = c4_prof_dtype((d)->dtype),                    \
+					    .root = (d)->peer,                                     \
+					    .count = (d)->count})
+/* The communicator with each operation, to version 3. */
+#define TAKE_COMM(ev, d) ((ev)->task.name = (d)->name, (ev)->task.comm_hash = (d)->comm_hash)
+
+static int stop(void *handle)
+{
+	c4_prof_stop(handle);
+	return 0;
+}
+
+static int finalize(void *ctx)
+{
+	c4_prof_finalize(ctx);
+	return 0;
+}
+
+/* What init leaves to NCCL; handles and contexts are never left as they were. */
+static int begin(void **ctx, const struct c4_prof_init *init)
+{
+	void *made = c4_prof_init(init);
+
+	if (ctx)
+		*ctx = made;
+	return 0;
+}
+
+/* ---- versions 1 to 3 ------------------------------------------------------------------------- */
+
+static int state_v1(void *handle, int state, union c4_abi_args_v1 *args)
+{
+	if (state >= C4_ABI_SEND_GPU_WAIT)
+		c4_prof_state(handle, state, NULL);
+	else if (args)
+		c4_prof_old_state(handle, state, args->proxy_op.steps, args->proxy_op.trans_bytes);
+	return 0;
+}
+
+static int init_v1(void **ctx, int *mask)
+{
+	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 1});
+}
+
+static int init_v2(void **ctx, int *mask)
+{
+	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 2});
+}
+
+static int init_v3(void **ctx, int *mask)
+{
+	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 3});
+}
+
+/* Version 1 has functions and types as numbers. */
+static void take_coll_v1(struct c4_prof_event *ev, const struct c4_abi_descr_v1 *d)
+{
+	ev->task = (struct c4_prof_task){.kind = c4_prof_kind_number(d->coll.func),
+					 .dtype = c4_prof_dtype_number(d->coll.dtype),
+					 .root = d->coll.root,
+					 .count = d->coll.count};
+	TAKE_COMM(ev, &d->coll);
+}
+
+static void take_p2p_v1(struct c4_prof_event *ev, const struct c4_abi_descr_v1 *d)
+{
+	ev->task = (struct c4_prof_task){.kind = c4_prof_kind_number(d->p2p.func),
+					 .dtype = c4_prof_dtype_number(d->p2p.dtype),
+					 .root = d->p2p.peer,
+					 .count = d->p2p.count};
+	TAKE_COMM(ev, &d->p2p);
+}
+
+static int start_v1(void *ctx, void **handle, struct c4_abi_descr_v1 *d)
+{
+	struct c4_prof_event ev = EVENT(d);
+
+	switch (d->type) {
+	case C4_ABI_COLL: take_coll_v1(&ev, d); break;
+	case C4_ABI_P2P: take_p2p_v1(&ev, d); break;
+	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
+	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
+	default: break;
+	}
+	return start(ctx, handle, &ev);
+}
+
+/* The number of channels is an upper bound in versions 2 and 3: not taken. */
+static int start_v2(void *ctx, void **handle, struct c4_abi_descr_v2 *d)
+{
+	struct c4_prof_event ev = EVENT(d);
+
+	switch (d->type) {
+	case C4_ABI_COLL: TAKE_COLL(&ev, &d->coll), TAKE_COMM(&ev, &d->coll); break;
+	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p), TAKE_COMM(&ev, &d->p2p); break;
+	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
+	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
+	default: break;
+	}
+	return start(ctx, handle, &ev);
+}
+
+static int start_v3(void *ctx, void **handle, struct c4_abi_descr_v3 *d)
+{
+	struct c4_prof_event ev = EVENT(d);
+
+	switch (d->type) {
+	case C4_ABI_COLL: TAKE_COLL(&ev, &d->coll), TAKE_COMM(&ev, &d->coll); break;
+	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p), TAKE_COMM(&ev, &d->p2p); break;
+	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
+	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
+	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, 0); break;
+	default: break;
+	}
+	return start(ctx, handle, &ev);
+}
+
+/* ---- versions 4 to 6 ------------------------------------------------------------------------- */
+
+static int state_v4(void *handle, int state, union c4_abi_args_v4 *args)
+{
+	uint64_t value = args ? args->kernel_ch.gpu_ns : 0; /* bytes of a step lie there, too */
+
+	c4_prof_state(handle, state, args ? &value : NULL);
+	return 0;
+}
+
+static int init_v4(void **ctx, int *mask, const char *name, uint64_t hash, int nodes, int ranks,
+		   int rank, c4_abi_log log)
+{
+	(void)nodes;
+	return begin(ctx, &(struct c4_prof_init){.comm_id = hash,
+						 .ranks = ranks,
+						 .rank = rank,
+						 .comm_name = name,
+						 .mask = mask,
+						 .log = log,
+						 .version = 4});
+}
+
+static int init_later(uint32_t version, void **ctx, uint64_t id, int *mask, const char *name,
+		      int ranks, int rank, c4_abi_log log)
+{
+	return begin(ctx, &(struct c4_prof_init){.comm_id = id,
+						 .ranks = ranks,
+						 .rank = rank,
+						 .comm_name = name,
+						 .mask = mask,
+						 .log = log,
+						 .version = version});
+}
+
+static int init_v5(void **ctx, uint64_t id, int *mask, const char *name, int nodes, int ranks,
+		   int rank, c4_abi_log log)
+{
+	(void)nodes;
+	return init_later(5, ctx, id, mask, name, ranks, rank, log);
+}
+
+static int init_v6(void **ctx, uint64_t id, int *mask, const char *name, int nodes, int ranks,
+		   int rank, c4_abi_log log)
+{
+	(void)nodes;
+	return init_later(6, ctx, id, mask, name, ranks, rank, log);
+}
+
+static int start_v4(void *ctx, void **handle, struct c4_abi_descr_v4 *d)
+{
+	struct c4_prof_event ev = EVENT(d);
+
+	switch (d->type) {
+	case C4_ABI_COLL:
+		TAKE_COLL(&ev, &d->coll);
+		ev.task.channels = d->coll.channels;
+		break;
+	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p); break;
+	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
+	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
+	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, d->kernel_ch.gpu_ns); break;
+	default: break;
+	}
+	return start(ctx, handle, &ev);
+}
+
+static int start_v6(void *ctx, void **handle, struct c4_abi_descr_v6 *d)
+{
+	struct c4_prof_event ev = EVENT(d);
+
+	switch (d->type) {
+	case C4_ABI_COLL:
+		TAKE_COLL(&ev, &d->coll);
+		ev.task.channels = d->coll.channels;
+		break;
+	case C4_ABI_CE_COLL:
+		TAKE_COLL(&ev, &d->ce_coll);
+		ev.task.copy_engine = true;
+		break;
+	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p); break;
+	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
+	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
+	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, d->kernel_ch.gpu_ns); break;
+	case C4_ABI_COLL_API: ev.captured = d->coll_api.captured; break;
+	case C4_ABI_P2P_API: ev.captured = d->p2p_api.captured; break;
+	default: break;
+	}
+	return start(ctx, handle, &ev);
+}
+
+/* ---- what NCCL looks for --------------------------------------------------------------------- */
+
+#define TABLE(type_version, version, args_version, descr_version)                                  \
+	extern const struct c4_abi_profiler_v##type_version ncclProfiler_v##version;               \
+	EXPORT const struct c4_abi_profiler_v##type_version ncclProfiler_v##version = {            \
+		.name = "c4",                                                                      \
+		.init = init_v##version,                                                           \
+		.start = start_v##descr_version,                                                   \
+		.stop = stop,                                                                      \
+		.state = state_v##args_version,                                                    \
+		.finalize = finalize,                                                              \
+	}
+
+TABLE(1, 1, 1, 1);
+TABLE(2, 2, 1, 2);
+TABLE(3, 3, 1, 3);
+TABLE(4, 4, 4, 4);
+TABLE(6, 5, 4, 6);
+TABLE(6, 6, 4, 6);
