@@ -12,6 +12,8 @@
 	X(RUNTIME_DIR, "C4_RUNTIME_DIR", "where segments live (default: /dev/shm/c4-UID)")         \
 	X(COLLECTOR, "C4_COLLECTOR", "HOST:PORT of the collector")                                 \
 	X(HOOK, "C4_HOOK", "0: hooks stay inert")                                                  \
+	X(NCCL_DETAIL, "C4_NCCL_DETAIL",                                                           \
+	  "NCCL transport steps: off, duty (1 s of 10, default) or on")                            \
 	X(LOG, "C4_LOG", "error, warn, info or debug")                                             \
 	X(NCCL_PROFILER, "NCCL_PROFILER_PLUGIN", "NCCL's own: the profiler plugin it loads")       \
 	X(NEXT_PROFILER, "C4_NEXT_PROFILER", "profiler plugin that c4's passes everything on to")
