@@ -30,9 +30,19 @@ $(B)/nccl/libcudart.so.13: tests/nccl/fake/cudart.c
 $(STANDIN): tests/nccl/fake/nccl.h tests/nccl/fake/cudart.h
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -I. -O2 -g -fPIC $(WARN) \
-		$(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,$(@F) -o $@ \
+	$(Q)$(STANDIN_CC) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,$(@F) -o $@ \
 		$(filter %.c,$^) $(filter %.so.13,$^) -lpthread
+STANDIN_CC = $(CC) -D_GNU_SOURCE -std=gnu11 -I. -O2 -g -fPIC $(WARN)
+$(B)/nccl/libtrain.so: tests/nccl/fake/train.c tests/nccl/fake/train.h $(STANDIN)
+	@echo "  LD      $@"
+	$(Q)$(STANDIN_CC) -shared -Wl,-soname,$(@F) -o $@ $< $(STANDIN) -lpthread -Wl,-rpath,'$$ORIGIN'
+$(B)/nccl/train: tests/nccl/fake/main.c tests/nccl/fake/train.c $(STANDIN)
+	@echo "  LD      $@"
+	$(Q)$(STANDIN_CC) -o $@ $(filter %.c,$^) $(STANDIN) -lpthread -Wl,-rpath,'$$ORIGIN'
+$(B)/nccl/train-private: tests/nccl/fake/launch.c $(B)/nccl/libtrain.so
+	@echo "  LD      $@"
+	$(Q)$(STANDIN_CC) -o $@ $< -Wl,-rpath,'$$ORIGIN'
+STANDIN_JOBS := $(B)/nccl/train $(B)/nccl/train-private
 $(B)/unit/test_ncclapi: $(STANDIN)
 $(B)/unit/test_ncclapi: BESIDE = $(STANDIN_LD)
 
@@ -84,7 +94,7 @@ $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 unit-bin: $(UNIT) nccl-bin
 nccl-bin: $(NCCL_HOST) $(if $(wildcard tests/nccl/record.c),$(NCCL_RECORD))
 fuzz-bin: $(FUZZ)
-workloads: $(WORK)
+workloads: $(WORK) $(STANDIN_JOBS)
 bench-bin: $(BENCH) $(MPI_BENCH)
 check:
 	@tests/check/deps.sh install check
