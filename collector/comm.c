@@ -140,9 +140,24 @@ bool c4_comm_claim(struct c4_comm *c, uint32_t member, uint32_t rank)
 {
 	if (!c->ranks || member >= c->size)
 		return false;
-	if (c->ranks[member] < 0)
+	if (c->ranks[member] < 0 || !c->state[member].known)
 		c->ranks[member] = (int32_t)rank;
 	return c->ranks[member] == (int32_t)rank;
+}
+
+bool c4_comm_presume(struct c4_comm *c, uint32_t world_size)
+{
+	uint32_t odd = C4_COMM_FOREIGN | C4_COMM_TRUNCATED | C4_COMM_INTER;
+	bool same = c->ranks && c->known && c->size == world_size && !(c->flags & odd);
+
+	if (!(c->flags & C4_COMM_REPORTED))
+		return false;
+	for (uint32_t m = 0; same && m < c->size; m++)
+		same = !c->state[m].known || c->ranks[m] == (int32_t)m;
+	for (uint32_t m = 0; c->ranks && m < c->size; m++)
+		if (!c->state[m].known)
+			c->ranks[m] = same ? (int32_t)m : -1;
+	return same;
 }
 
 bool c4_comm_complete(const struct c4_comm *c)

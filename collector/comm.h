@@ -83,6 +83,13 @@ bool c4_comm_same(const struct c4_comm *c, const struct c4_comm_identity *who);
 /* Member index of a world rank that says it is member `hint`; -1: it is no member. */
 int64_t c4_comm_member_of(const struct c4_comm *c, uint32_t rank, uint32_t hint);
 
+/*
+ * C4_COMM_REPORTED, as large as the world, and those who have come sit where they do in the world:
+ * then so will the rest, for whom a creation that hangs waits. Fills their ranks in, until they
+ * come, and returns true; else takes such guesses back.
+ */
+bool c4_comm_presume(struct c4_comm *c, uint32_t world_size);
+
 /* C4_COMM_REPORTED: gives the member its world rank; false if another one has it. */
 bool c4_comm_claim(struct c4_comm *c, uint32_t member, uint32_t rank);
 

@@ -103,6 +103,8 @@ static void refresh_conns(struct c4_job *j, struct c4_comm *c, uint64_t now_ns)
 static void refresh_comm(struct c4_job *j, struct c4_comm *c, uint64_t now_ns)
 {
 	c4_comm_excuse_unknown(c, now_ns);
+	if (!c4_comm_complete(c))
+		j->diag_comms[c->slot].judged = c4_comm_presume(c, j->nranks);
 	if (c4_join_pending(c->join))
 		c4_join_poll(c->join, now_ns, j->over_ns != 0);
 	refresh_members(j, c, now_ns);
