@@ -19,19 +19,11 @@
 #define CALLS (C4_ABI_GROUP_API | C4_ABI_COLL_API | C4_ABI_P2P_API)
 #define STEPS (C4_ABI_PROXY_OP | C4_ABI_PROXY_STEP)
 
-static bool never, always;
+static bool duty, always;
 
 /* The duty cycle: whether it is on, until when. Both are atomic; two threads at an edge agree. */
 static uint32_t duty_on;
 static uint64_t edge_ticks;
-
-void c4_prof_detail_init(void)
-{
-	const char *policy = getenv(C4_ENV_NCCL_DETAIL);
-
-	never = policy && !strcmp(policy, "off");
-	always = policy && !strcmp(policy, "on");
-}
 
 static uint64_t wall_ns(void)
 {
@@ -41,16 +33,31 @@ static uint64_t wall_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Looks at the wall clock, which is only needed at an edge. */
-static void turn(uint64_t now)
+static void set_edge(bool on, uint64_t now, uint64_t left_ns)
 {
 	const struct c4_seg_header *h = c4_hook.seg.hdr;
-	uint64_t at = wall_ns() % PERIOD_NS, left = at < ON_NS ? ON_NS - at : PERIOD_NS - at;
 	struct c4_tick_rate rate;
 
 	c4_tick_rate_init(&rate, h->clock, h->ticks0, h->mono0_ns);
-	c4_set(&duty_on, at < ON_NS);
-	c4_set(&edge_ticks, now + (uint64_t)((double)left / rate.ns_per_tick) + 1);
+	c4_set(&duty_on, on);
+	c4_set(&edge_ticks, now + (uint64_t)((double)left_ns / rate.ns_per_tick) + 1);
+}
+
+void c4_prof_detail_init(void)
+{
+	const char *policy = getenv(C4_ENV_NCCL_DETAIL);
+
+	always = policy && !strcmp(policy, "on");
+	duty = !policy || (!always && strcmp(policy, "off") != 0);
+	set_edge(duty, c4_ticks(c4_hook.clock), ON_NS);
+}
+
+/* At an edge, and only there, the wall clock says what comes. */
+static void turn(uint64_t now)
+{
+	uint64_t at = wall_ns() % PERIOD_NS;
+
+	set_edge(duty && at < ON_NS, now, at < ON_NS ? ON_NS - at : PERIOD_NS - at);
 }
 
 /* Indexed by version. */
@@ -66,11 +73,9 @@ static const int base[] = {
 
 static bool steps_wanted(uint64_t now)
 {
-	if (never || always)
-		return always;
 	if (now >= c4_get(&edge_ticks))
 		turn(now);
-	return c4_get(&duty_on) || now < c4_get(&c4_hook.seg.hdr->detail_until);
+	return always || c4_get(&duty_on) || now < c4_get(&c4_hook.seg.hdr->detail_until);
 }
 
 void c4_prof_detail_look(int *mask, uint32_t version, uint64_t now)

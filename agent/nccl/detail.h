@@ -4,8 +4,9 @@
  *
  * Always: operations, their kernels, the program's calls. Steps through the network, which come in
  * great number, are asked for while the collector wants them (detail_until of the segment), and in
- * a duty cycle besides: 1 second of every 10 of wall-clock time, so that both ends of a connection
- * are seen at a time. C4_NCCL_DETAIL=off | duty | on.
+ * a duty cycle besides: in the first second, which makes the connections known, and then in 1
+ * second of every 10 of wall-clock time, so that both ends of a connection are seen at a time.
+ * C4_NCCL_DETAIL=off leaves the duty cycle out, =on asks for steps always.
  *
  * NCCL reads the mask at each call of the program, so it is enough to look at it then. Any thread.
  */

@@ -216,11 +216,12 @@ static bool goes_without(const struct c4_prof_comm *c, const struct c4_prof_op *
 {
 	uint32_t proxies = __atomic_load_n(&op->proxies, __ATOMIC_SEQ_CST);
 
+	if (outrun(c, op) || (flags & COPY_ENGINE))
+		return true;
 	if ((uint16_t)proxies)
 		return false;
-	if ((flags & COPY_ENGINE) || c->version < KERNELS_FROM || outrun(c, op))
-		return true;
-	return !c4_get(&c->kernels) && (proxies || c4_get(&c->silent) >= SILENT_KNOWN);
+	return c->version < KERNELS_FROM ||
+	       (!c4_get(&c->kernels) && (proxies || c4_get(&c->silent) >= SILENT_KNOWN));
 }
 
 static void check(struct c4_prof_op *op)

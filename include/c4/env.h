@@ -13,7 +13,7 @@
 	X(COLLECTOR, "C4_COLLECTOR", "HOST:PORT of the collector")                                 \
 	X(HOOK, "C4_HOOK", "0: hooks stay inert")                                                  \
 	X(NCCL_DETAIL, "C4_NCCL_DETAIL",                                                           \
-	  "NCCL transport steps: off, duty (1 s of 10, default) or on")                            \
+	  "NCCL transport steps: duty (1 s of 10, default), on, or off (when asked for)")          \
 	X(LOG, "C4_LOG", "error, warn, info or debug")                                             \
 	X(NCCL_PROFILER, "NCCL_PROFILER_PLUGIN", "NCCL's own: the profiler plugin it loads")       \
 	X(NEXT_PROFILER, "C4_NEXT_PROFILER", "profiler plugin that c4's passes everything on to")
