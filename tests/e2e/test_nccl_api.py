@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The hook on NCCL's calls under c4run, with stand-ins for NCCL and the CUDA runtime behind it:
+ranks really meet, kernels are times. tests/gpu does the same with the real ones."""
+
+import json
+import subprocess
+
+import pytest
+
+from conftest import BUILD, mpirun, program
+
+RANKS = 4
+
+
+@pytest.fixture
+def train(start, tmp_path):
+    """train(fault, steps, …) → Job: tests/nccl/fake/train.c on four ranks of two nodes."""
+    def begin(fault, steps, name="train", **env):
+        meeting = tmp_path / f"meeting-{fault}"
+        meeting.mkdir()
+        line = [str(BUILD / "nccl" / name), fault, str(meeting), str(steps)]
+        # the profiler plugin does not see the stand-in: the hook on the calls has it all
+        return start(mpirun(RANKS, line, nodes=2), env=env)
+    return begin
+
+
+def finished(job, ops):
+    """The job went through, and every operation was counted; returns its communicator."""
+    assert job.wait(60) == 0, job.said()
+    report = job.report()
+    assert report["ranks_seen"] == RANKS
+    assert report["state"] == "finished"
+    assert not any(report["losses"].values()), report["losses"]
+    world = report["communicators"][0]
+    assert (world["size"], world["ops"]) == (RANKS, ops + 1), world  # and its creation
+    return world
+
+
+@pytest.mark.parametrize("name", ["train", "train-private"])
+def test_healthy(train, name):
+    job = train("none", 200, name)
+    world = finished(job, 200)
+    job.blames_nobody()
+    assert world["bytes"] == 200 * (4 << 20)
+    # kernels of 1 ms in steps of 6 ms and more: their time is the GPU's, not that of the calls
+    assert 0.03 < world["time_share"] < 0.3, world
+
+
+def test_library_that_comes_back(train):
+    job = train("none", 30, "train-private", STANDIN_AGAIN="1")
+    assert job.wait(60) == 0, job.said()
+    job.blames_nobody()
+
+
+def test_late_rank(train):
+    job = train("late", 600)
+    assert job.saw("slow-rank", 40), job.said()
+    job.terminate()
+    job.blames("slow-rank", [2], "n1")
+
+
+@pytest.mark.parametrize("fault, where", [("stop", "AllReduce"), ("never", "CommCreate #0"),
+                                          ("second", "CommCreate #0")])
+def test_missing_rank(train, fault, where):
+    job = train(fault, 40)
+    assert job.saw("hang-rank", 40), job.said()
+    job.terminate()
+    incident = job.blames("hang-rank", [2], "n1")
+    assert where in incident["summary"], incident["summary"]
+    assert incident["detect_ms"] <= 5000
+
+
+def test_given_up(train):
+    """A program that aborts its communicators and ends in good order has not failed."""
+    job = train("abort", 40)
+    finished(job, 20)
+    job.blames_nobody()
+
+
+def test_asynchronous_error(train):
+    job = train("watch", 300, STANDIN_ERROR_AFTER="10")
+    assert job.wait(60) == 0, job.said()
+    incidents = job.incidents("hang-comm")
+    assert len(incidents) == 1, json.dumps(job.incidents(), indent=1)
+    assert "error 6" in incidents[0]["summary"]
+
+
+def test_program_without_nccl_leaves_no_trace(tmp_path):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    done = subprocess.run([program("c4run"), "--runtime-dir", str(runtime), "sh", "-c",
+                           'echo "$LD_PRELOAD"; ls "$C4_RUNTIME_DIR"'],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "libc4nccl.so" in done.stdout
+    assert ".seg" not in done.stdout
