@@ -170,11 +170,13 @@ static void call_init(const struct call *c)
 
 static void call_finalize(const struct call *c)
 {
-	if (!c->target->handle && !c->force)
+	void *ctx = c->target ? c->target->handle : NULL;
+
+	if (!ctx && !c->force)
 		return;
 	errno = ERRNO_MARK;
-	after(c, "finalize", plugin->finalize(c->target->handle));
-	if (--live_comms == 0 && library) {
+	after(c, "finalize", plugin->finalize(ctx));
+	if (c->target && --live_comms == 0 && library) {
 		dlclose(library); /* its addresses stay in use: the plugin must have seen to that */
 		library = NULL;
 	}

@@ -260,6 +260,7 @@ static bool each_row(struct view *v, const char *table, row_fn *fn, void *arg)
  */
 
 struct condition {
+	bool picks;
 	char field[32];
 	char op[3];
 	char value[96];
@@ -267,13 +268,18 @@ struct condition {
 
 static void condition_read(struct condition *c, const struct stmt *st, const char *word)
 {
-	size_t n = strcspn(word, "=!<>&"), ops = strspn(word + n, "=!<>&");
+	bool asks = *word == '?';
+	size_t n, ops;
 
+	word += asks;
+	n = strcspn(word, "=!<>&");
+	ops = strspn(word + n, "=!<>&");
 	if (!n || n >= sizeof c->field || !ops || ops >= sizeof c->op)
 		stream_fail(st, "'%s' is not FIELD OP VALUE", word);
 	snprintf(c->field, sizeof c->field, "%.*s", (int)n, word);
 	snprintf(c->op, sizeof c->op, "%.*s", (int)ops, word + n);
 	snprintf(c->value, sizeof c->value, "%s", word + n + ops);
+	c->picks = asks || !strcmp(c->op, "=");
 }
 
 static bool compare(const struct stmt *st, const char *op, int64_t a, int64_t b)
@@ -320,13 +326,13 @@ static void check_row(void *arg, const struct view *v, const struct field *field
 	struct expectation *x = arg;
 
 	for (int i = 0; i < x->n; i++)
-		if (!strcmp(x->conditions[i].op, "=") && !holds(v, &x->conditions[i], fields, row))
+		if (x->conditions[i].picks && !holds(v, &x->conditions[i], fields, row))
 			return;
 	x->rows++;
 	for (int i = 0; i < x->n; i++) {
 		const struct condition *c = &x->conditions[i];
 
-		if (!strcmp(c->op, "=") || !strcmp(c->field, "n") || holds(v, c, fields, row))
+		if (c->picks || !strcmp(c->field, "n") || holds(v, c, fields, row))
 			continue;
 		expect_dump(v->p);
 		print_row(v, "this", fields, row);

@@ -5,10 +5,10 @@
  *     expect TABLE [FIELD=V…] [FIELD OP V…]      OP: == != < <= > >=, &= (has these bits), no
  * blanks
  *
- * TABLE is header, comm, conn or event. FIELD=V picks rows; every other condition must hold for
- * each row picked, and there must be one at least; n OP V is about their number instead. V is an
- * expression, or a word where the field is text. Times are in microseconds; instants since the
- * origin. Fields: the tables in expect.c, named as in c4/segment.h.
+ * TABLE is header, comm, conn or event. FIELD=V and ?FIELD OP V pick rows; every other condition
+ * must hold for each row picked, and there must be one at least; n OP V is about their number
+ * instead. V is an expression, or a word where the field is text. Times are in microseconds;
+ * instants since the origin. Fields: the tables in expect.c, named as in c4/segment.h.
  */
 #ifndef C4_TESTS_NCCL_EXPECT_H
 #define C4_TESTS_NCCL_EXPECT_H
