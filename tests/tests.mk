@@ -60,6 +60,15 @@ $(NCCL_RECORD): $(B)/obj/tests/nccl/record.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete -o $@ $^ -lpthread
 
+# Stand-ins for other people's libraries, where the machine need not have them.
+FAKE := $(addprefix $(B)/unit/,libfake-nvml.so libfake-nvml-old.so)
+$(B)/unit/libfake-nvml-old.so: CPPFLAGS += -DFAKE_OLD
+$(FAKE): tests/unit/fake/nvml.c tests/unit/fake/nvml.h agent/daemon/nvml.h
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
+$(B)/unit/test_gpu $(B)/unit/test_agent_devices: | $(FAKE)
+
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out tests/bench/mpi_%,$(call src,tests/bench)))
 $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
