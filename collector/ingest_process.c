@@ -311,8 +311,13 @@ static void take_comm(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4__V1
 	enum c4_part_refusal why = C4_PART_UNKNOWN_COMM;
 	const struct c4_seat *s;
 
-	if (c->identity)
+	if (c->identity) {
 		why = take_comm_identity(ctx, r, c);
+		if (why) {
+			leave_out(ctx, why);
+			return;
+		}
+	}
 	s = c4_rank_seat(r, c->id);
 	if (!s && !c->identity)
 		ctx->resync = true;

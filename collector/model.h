@@ -108,7 +108,7 @@ struct c4_rank {
 	uint64_t conns_seq;  /* post that conns_late is of */
 	uint32_t conns_late; /* connections it could not tell of then */
 	int32_t gpu_index;   /* CUDA device, -1: none or not known */
-	char gpu_bus[16];    /* "": not known */
+	char gpu_bus[24];    /* "": not known */
 	struct c4_seat *seats;
 	uint32_t nseats, seats_cap, seat_hint;
 };

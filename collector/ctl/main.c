@@ -6,6 +6,7 @@
 
 #include "c4/env.h"
 #include "collector/ctl/client.h"
+#include "collector/ctl/doctor.h"
 #include "collector/ctl/show.h"
 #include "common/opt.h"
 
@@ -33,7 +34,9 @@ static struct c4_opt opts[] = {
 	X(matrix, "/api/v1/matrix", 0,                                                             \
 	  "matrix        sources and destinations: how fast their connections are")                \
 	X(incidents, "/api/v1/incidents", 0, "incidents     what was found, newest last")          \
-	X(why, "/api/v1/incidents/", 1, "why ID        one incident: culprit, evidence, what to do")
+	X(why, "/api/v1/incidents/", 1,                                                            \
+	  "why ID        one incident: culprit, evidence, what to do")                             \
+	X(doctor, NULL, 0, "doctor        whether events flow on this machine, and if not, why")
 
 #define HELP_LINE(name, path, operands, help) "\n  " help
 static const struct c4_cli cli = {
@@ -74,6 +77,26 @@ static int complain(const struct c4_client *c)
 	return 1;
 }
 
+static void print(const struct command *cmd, const json_t *answer)
+{
+	if (opt.json)
+		print_json(answer);
+	else
+		cmd->show(answer, stdout);
+}
+
+/* The one that asks this machine instead of a collector. */
+static int examine(const struct command *cmd)
+{
+	json_t *answer = c4_doctor(opt.collector);
+	bool ok = json_is_true(json_object_get(answer, "ok"));
+
+	if (answer)
+		print(cmd, answer);
+	json_decref(answer);
+	return ok ? 0 : 1;
+}
+
 static int run(struct c4_client *c, const struct command *cmd, const char *operand)
 {
 	const struct c4_query query[] = {
@@ -86,10 +109,7 @@ static int run(struct c4_client *c, const struct command *cmd, const char *opera
 	answer = c4_client_get(c, path, cmd->operands ? NULL : query, &status);
 	if (!answer)
 		return complain(c);
-	if (opt.json)
-		print_json(answer);
-	else
-		cmd->show(answer, stdout);
+	print(cmd, answer);
 	json_decref(answer);
 	return 0;
 }
@@ -180,6 +200,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "c4ctl: no incident '%s'\n", operand);
 		return 1;
 	}
+	if (cmd && !cmd->path)
+		return examine(cmd);
 	c = c4_client_new(opt.collector);
 	if (!c)
 		return c4_cli_misuse(&cli, "'%s' is not HOST:PORT", opt.collector);

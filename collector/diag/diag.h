@@ -50,7 +50,7 @@ struct c4_diag_call {
 /* What a GPU says of itself (NVML). Errors are those of the last minute. */
 struct c4_diag_gpu {
 	uint32_t index;
-	char bus[16];
+	char bus[24];
 	char name[48];
 	uint32_t sm_mhz, sm_max_mhz, celsius, watts;
 	uint64_t throttle; /* reasons, as NVML's bit mask */

@@ -62,7 +62,7 @@ static double line_limit(const struct view *v, const double *effect, const uint3
 		if (n[i] >= 2)
 			scratch[lines++] = effect[i];
 	if (lines >= FEW_LINES)
-		spread = fmax(spread, c4_robust_spread(scratch, lines, 0));
+		spread = fmax(spread, c4_lower_spread(scratch, lines, 0));
 	free(scratch);
 	*ret_lines = lines;
 	return limit(spread, lines);
@@ -203,9 +203,12 @@ struct pairs {
 	struct pair pair[PLACES_MAX];
 };
 
+/* Noise grows with the time itself: where source or destination are slow, more of it is left. */
 static bool hot_cell(const struct view *v, const struct c4_matrix_cell *c)
 {
-	if (!really_slow(c) || c->excess < v->cell_limit)
+	double fitted = fmax(1, c->slow - c->excess);
+
+	if (!really_slow(c) || c->excess < v->cell_limit * fitted)
 		return false;
 	/* a lone view from the far end may as well show a late source */
 	return !c->weak || v->m->ntx[c->src] >= 2;

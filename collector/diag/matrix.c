@@ -203,7 +203,7 @@ static void fit(struct c4_matrix *m)
 		if (!m->cells[i].used)
 			m->cells[i].excess = 0;
 	(void)usual(m, excess); /* gathers them in scratch */
-	m->spread = c4_robust_spread(m->scratch, m->used, 0);
+	m->spread = c4_lower_spread(m->scratch, m->used, 0);
 }
 
 /* ---- public ---------------------------------------------------------------------------------- */

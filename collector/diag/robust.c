@@ -65,6 +65,13 @@ double c4_robust_spread(double *v, size_t n, double centre)
 	return 1.4826 * c4_median(v, n);
 }
 
+double c4_lower_spread(double *v, size_t n, double centre)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = fabs(v[i] - centre);
+	return 1.4826 * c4_lower_median(v, n);
+}
+
 double c4_outlier_limit(size_t n)
 {
 	return sqrt(2.0 * log(20.0 * (double)(n ? n : 1)));

@@ -20,6 +20,9 @@ double c4_lower_median(double *v, size_t n);
 /* Scaled MAD around centre; overwrites v. */
 double c4_robust_spread(double *v, size_t n, double centre);
 
+/* As c4_robust_spread(), by the lower median: half of the values do not move it, either. */
+double c4_lower_spread(double *v, size_t n, double centre);
+
 /* How many spreads an outlier must exceed when the largest of n normal values is looked at and one
  * false alarm in 20 looks is too many: √(2 ln 20n) (extreme value bound). */
 double c4_outlier_limit(size_t n);

@@ -204,12 +204,18 @@ static double slack_median_without(struct table *t, uint32_t culprit)
 	return c4_median(t->scratch, n);
 }
 
+/* How long messages take on a GPU is not known: any of them couple. */
+static double coupling(const struct c4_diag_rank *r, bool gpu)
+{
+	return gpu && r->gpu_p2p ? 1 : r->p2p_share;
+}
+
 static bool p2p_coupled(const struct c4_look *l, const struct table *t)
 {
 	double most = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
-		most = fmax(most, l->job->ranks[t->comm->members[i]].p2p_share);
+		most = fmax(most, coupling(&l->job->ranks[t->comm->members[i]], t->comm->gpu));
 	return most >= P2P_COUPLED;
 }
 
