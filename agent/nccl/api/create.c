@@ -157,7 +157,7 @@ static void conclude(struct c4_nccl_comm *comm, uint32_t slot, int rc)
 static void begin(struct c4_creation *c, uint64_t id, int size, int rank)
 {
 	c->slot = add(id, size, rank);
-	c->grouped = c4_group.depth > 0;
+	c->grouped = c4_group_is_open();
 	if (c->grouped)
 		return;
 	if (c->slot < C4_SEG_COMMS)
@@ -210,12 +210,8 @@ void c4_create_shrunk(struct c4_creation *c, struct c4_nccl_comm *parent, const 
 static void wait_for_group(struct c4_creation *c, struct c4_nccl_comm **made, int rc)
 {
 	c4_call_close(&c->call);
-	if (c4_nccl_failed(rc) || c4_group.ncreations == C4_GROUP_CREATIONS) {
+	if (c4_nccl_failed(rc) || !c4_group_add_creation(c->slot, made))
 		retire(c->slot);
-		return;
-	}
-	c4_group.creations[c4_group.ncreations].slot = c->slot;
-	c4_group.creations[c4_group.ncreations++].made = made;
 }
 
 void c4_create_end(struct c4_creation *c, struct c4_nccl_comm **made, int rc)
@@ -236,7 +232,7 @@ void c4_create_end(struct c4_creation *c, struct c4_nccl_comm **made, int rc)
 void c4_split_begin(struct c4_creation *c, struct c4_nccl_comm *parent)
 {
 	c->slot = slot_of(parent);
-	c->grouped = c4_group.depth > 0;
+	c->grouped = c4_group_is_open();
 	if (c->slot < C4_SEG_COMMS)
 		enter(&c->call, c->slot);
 	else
@@ -292,18 +288,17 @@ void c4_create_all_end(struct c4_creation *c, struct c4_nccl_comm **made, int n,
 
 /* ---- the end of a group --------------------------------------------------------------------- */
 
-void c4_created_group_begin(struct c4_call *call)
+void c4_created_group_begin(struct c4_call *call, const struct c4_group *g)
 {
-	for (uint32_t i = c4_group.ncreations; i-- > 0;)
-		if (c4_group.creations[i].slot < C4_SEG_COMMS)
-			enter(call, c4_group.creations[i].slot);
+	for (uint32_t i = g->ncreations; i-- > 0;)
+		if (g->creations[i].slot < C4_SEG_COMMS)
+			enter(call, g->creations[i].slot);
 }
 
-void c4_created_group_end(int rc)
+void c4_created_group_end(const struct c4_group *g, int rc)
 {
-	for (uint32_t i = 0; i < c4_group.ncreations; i++)
-		conclude(*c4_group.creations[i].made, c4_group.creations[i].slot, rc);
-	c4_group.ncreations = 0;
+	for (uint32_t i = 0; i < g->ncreations; i++)
+		conclude(*g->creations[i].made, g->creations[i].slot, rc);
 }
 
 /* ---- what becomes of it --------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #define C4_NCCL_API_CREATE_H
 
 #include "agent/hook/record.h"
+#include "agent/nccl/api/group.h"
 #include "agent/nccl/api/types.h"
 
 struct c4_creation {
@@ -48,9 +49,9 @@ void c4_split_end(struct c4_creation *c, int color, struct c4_nccl_comm **made, 
 void c4_create_all_begin(struct c4_creation *c);
 void c4_create_all_end(struct c4_creation *c, struct c4_nccl_comm **made, int n, int rc);
 
-/* Creations that waited for the end of the thread's group. */
-void c4_created_group_begin(struct c4_call *call);
-void c4_created_group_end(int rc);
+/* Creations that waited for the end of the thread's group g. */
+void c4_created_group_begin(struct c4_call *call, const struct c4_group *g);
+void c4_created_group_end(const struct c4_group *g, int rc);
 
 /* What a question for the communicator's state was answered. */
 void c4_comm_state(struct c4_nccl_comm *comm, int error);

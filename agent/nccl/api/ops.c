@@ -4,22 +4,6 @@
 #include "agent/nccl/api/create.h"
 #include "agent/nccl/api/group.h"
 #include "agent/nccl/api/timing.h"
-#include "common/base/clock.h"
-
-_Thread_local struct c4_group c4_group;
-
-void c4_api_show(struct c4_call *call, uint8_t kind, uint64_t opno)
-{
-	struct c4_seg_thread *line = call->self->line;
-
-	call->enter_ticks = c4_ticks(c4_hook.clock);
-	line->npeers = 0;
-	line->flags = 0;
-	line->comm = (uint16_t)call->slot;
-	line->enter_ticks = call->enter_ticks;
-	line->opno = opno;
-	__atomic_store_n(&line->kind, kind, __ATOMIC_RELEASE);
-}
 
 /* Puts an open call on a communicator that has a slot; nothing is recorded on others. */
 static bool put_on(struct c4_call *call, const struct c4_nccl_comm *comm)
@@ -55,20 +39,9 @@ void c4_coll_begin(struct c4_coll *o, struct c4_nccl_comm *comm, void *stream,
 	o->ticket = c4_timing_begin(&o->call, stream);
 }
 
-/* False: no room, it cannot be timed on the GPU. */
-static bool wait_for_group(const struct c4_coll *o)
-{
-	if (c4_group.nops == C4_GROUP_OPS)
-		return false;
-	c4_group.ops[c4_group.nops].slot = o->call.slot;
-	c4_group.ops[c4_group.nops].ticket = o->ticket;
-	c4_group.ops[c4_group.nops++].stream = o->stream;
-	return true;
-}
-
 void c4_coll_end(struct c4_coll *o, int rc)
 {
-	bool grouped = c4_group.depth > 0;
+	bool grouped = c4_group_is_open();
 
 	if (!o->call.self)
 		return;
@@ -76,7 +49,7 @@ void c4_coll_end(struct c4_coll *o, int rc)
 	if (c4_nccl_failed(rc)) {
 		c4_seg_add(&o->call.comm->errors, 1);
 		c4_timing_fail(o->call.slot, o->ticket);
-	} else if (!grouped || !wait_for_group(o)) {
+	} else if (!grouped || !c4_group_add_op(o->call.slot, o->ticket, o->stream)) {
 		/* in progress: it has not been launched, so an event now would come before it */
 		c4_timing_end(o->call.slot, o->ticket, o->stream, !grouped && !rc);
 	}
@@ -108,46 +81,43 @@ void c4_message_end(struct c4_call *call, int rc)
 
 void c4_group_started(int rc)
 {
-	c4_group.depth += !rc;
+	if (!rc)
+		c4_group_open();
 }
 
 /* What the thread waits for in there: the newest operation. */
-static void show_newest(struct c4_call *call)
+static void show_newest(struct c4_call *call, const struct c4_group *g)
 {
-	uint32_t slot = c4_group.ops[c4_group.nops - 1].slot;
-
-	c4_call_on(call, slot);
+	c4_call_on(call, g->ops[g->nops - 1].slot);
 	c4_api_show(call, call->comm->kind, call->comm->entered - 1);
 }
 
 void c4_group_end_begin(struct c4_call *call)
 {
+	const struct c4_group *g = c4_my_group.list;
+
 	c4_other_enter(call, C4_OP_NONE);
-	if (c4_group.nops)
-		show_newest(call);
-	c4_created_group_begin(call);
+	if (g->nops)
+		show_newest(call, g);
+	c4_created_group_begin(call, g);
 }
 
-static void finish_ops(int rc)
+static void finish_ops(const struct c4_group *g, int rc)
 {
-	for (uint32_t i = 0; i < c4_group.nops; i++) {
-		uint32_t slot = c4_group.ops[i].slot, ticket = c4_group.ops[i].ticket;
-
+	for (uint32_t i = 0; i < g->nops; i++)
 		if (c4_nccl_failed(rc))
-			c4_timing_fail(slot, ticket);
+			c4_timing_fail(g->ops[i].slot, g->ops[i].ticket);
 		else
-			c4_timing_end(slot, ticket, c4_group.ops[i].stream, !rc);
-	}
-	c4_group.nops = 0;
+			c4_timing_end(g->ops[i].slot, g->ops[i].ticket, g->ops[i].stream, !rc);
 }
 
 void c4_group_end_end(struct c4_call *call, int rc)
 {
-	c4_group.depth -= c4_group.depth > 0;
 	if (call->self)
 		c4_other_leave(call);
-	if (c4_group.depth)
+	if (!c4_group_end())
 		return;
-	finish_ops(rc);
-	c4_created_group_end(rc);
+	finish_ops(c4_my_group.list, rc);
+	c4_created_group_end(c4_my_group.list, rc);
+	c4_group_close();
 }

@@ -36,10 +36,6 @@ void c4_message_end(struct c4_call *call, int rc);
 
 /* The thread's group was opened once more; is about to be closed, with something in it; was. */
 void c4_group_started(int rc);
-static inline bool c4_group_pending(void)
-{
-	return c4_group.depth == 1 && c4_group.ncreations + c4_group.nops > 0;
-}
 void c4_group_end_begin(struct c4_call *call);
 void c4_group_end_end(struct c4_call *call, int rc);
 
