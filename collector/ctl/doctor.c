@@ -3,12 +3,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -137,22 +135,11 @@ static bool check_directory(json_t *checks, const char *dir)
 	return S_ISDIR(st.st_mode);
 }
 
-/* Its lock file is there and held; a file alone was left by one that died. */
-static bool is_held(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
-
-	if (fd >= 0)
-		close(fd);
-	return held;
-}
-
 static void check_agent(json_t *checks, const struct c4_place *p)
 {
 	if (!*p->agent_lock)
 		say(checks, "agent", false, "no c4agent runs on %s: segments are not read", p->dir);
-	else if (!is_held(p->agent_lock))
+	else if (!p->agent)
 		say(checks, "agent", false, "the c4agent of %s is dead, its lock was left behind",
 		    p->dir);
 	else
@@ -257,7 +244,8 @@ static void check_place(json_t *checks, struct c4_place *p, const char *collecto
 	check_agent(checks, p);
 	check_collector(checks, *p->collector ? p->collector : collector);
 	for (uint32_t i = 0; i < p->nsegs; i++)
-		check_segment(checks, &p->segs[i]);
+		if (p->segs[i].alive || p->segs[i].rc || !p->agent)
+			check_segment(checks, &p->segs[i]);
 	if (!p->nsegs)
 		say(checks, "segment", false,
 		    "no process is recorded in %s: start a job with c4run, or with the hooks "

@@ -31,7 +31,8 @@ struct c4_place_seg {
 struct c4_place {
 	char dir[PATH_MAX];
 	char agent_lock[PATH_MAX]; /* empty: none */
-	char collector[256];	   /* as c4run noted it; empty: not */
+	bool agent;		   /* … and held: a file alone was left by one that died */
+	char collector[256];	   /* as the processes were told; empty: they were not */
 	struct c4_place_seg *segs;
 	uint32_t nsegs, more;
 };
@@ -41,7 +42,9 @@ struct c4_places {
 	uint32_t n;
 };
 
-/* Those under dir that have something in them, else dir alone. Zero *p before. Sleeps a second. */
+/* Those under dir where an agent or a process lives, else dir alone. Zero *p before. Sleeps a
+ * second.
+ */
 void c4_places_look(struct c4_places *p, const char *dir);
 void c4_places_release(struct c4_places *p);
 
