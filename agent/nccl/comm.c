@@ -11,9 +11,15 @@
 #define LOST_INDEX (C4_HANDLE_INDEXES - 1) /* the handle of those there was no room for */
 
 static struct c4_prof_comm comms[C4_PROF_COMMS];
+static struct c4_gpuclock_host host;
 static uint32_t live;
 static bool introduced;	 /* the segment says what library this is */
 static bool world_known; /* the launcher told world rank and size */
+
+void c4_prof_comms_init(void)
+{
+	c4_gpuclock_host_init(&host, c4_hook.clock);
+}
 
 /* ---- handles --------------------------------------------------------------------------------- */
 
@@ -120,8 +126,6 @@ static bool plausible(const struct c4_prof_comm_desc *d)
 
 static void clear(struct c4_prof_comm *c, const struct c4_prof_comm_desc *d)
 {
-	const struct c4_seg_header *h = c4_hook.seg.hdr;
-
 	/* the ring need not be cleared: what is in it knows whose it is */
 	c->id = 0;
 	c->slot = C4_COMM_LOST;
@@ -135,7 +139,7 @@ static void clear(struct c4_prof_comm *c, const struct c4_prof_comm_desc *d)
 	c4_set(&c->own_ticks, 0);
 	c4_set(&c->kernels, 0);
 	c4_set(&c->silent, 0);
-	c4_gpuclock_init(&c->clock, h->clock, h->ticks0, h->mono0_ns);
+	c4_gpuclock_init(&c->clock, &host);
 }
 
 static uint64_t id_of(uint64_t nccl_id)

@@ -59,6 +59,9 @@ struct c4_prof_comm_desc {
 	uint32_t version;
 };
 
+/* Once, before all else. */
+void c4_prof_comms_init(void);
+
 /*
  * Registers a communicator: its handle, never NULL. If there was no room, one whose events are
  * ignored (counted).

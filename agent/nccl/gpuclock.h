@@ -8,6 +8,10 @@
  * (least squares, for the clocks drift against each other) and then lowered until it lies above
  * none of them: mapped times are never later than the moment the host learnt of them.
  *
+ * Pairs that say "later than now" by far are no pairs (a host that lags reads strange times); many
+ * in a row are a clock that was set: the line begins anew. So it does when a whole window lies far
+ * above it.
+ *
  * One clock for each communicator, as each has one GPU. Any thread adds and maps; if two add at a
  * time, one pair is left out.
  */
@@ -16,9 +20,13 @@
 
 #include <stdint.h>
 
-#include "common/base/clock.h"
-
 #define C4_GPUCLOCK_WINDOWS 16u
+
+/* The host's clock: which, and an instant both in its ticks and on CLOCK_MONOTONIC. */
+struct c4_gpuclock_host {
+	uint32_t source; /* enum c4_seg_clock */
+	uint64_t ticks0, mono0_ns;
+};
 
 struct c4_gpuclock_line {
 	uint64_t gpu0, ticks0;
@@ -27,10 +35,10 @@ struct c4_gpuclock_line {
 
 struct c4_gpuclock {
 	uint32_t busy; /* a thread is adding */
+	uint32_t odd;  /* pairs from the future, in a row */
 	uint32_t used; /* windows closed so far, at most C4_GPUCLOCK_WINDOWS are kept */
 	double rate;   /* of the host's ticks, per nanosecond */
-	struct c4_tick_rate host;
-	uint32_t source;       /* enum c4_seg_clock */
+	const struct c4_gpuclock_host *host;
 	uint32_t settled;      /* `rate` is known well: it was measured over a second */
 	uint64_t gpu0, ticks0; /* of the first pair */
 	uint64_t window_end;   /* in ticks */
@@ -43,13 +51,19 @@ struct c4_gpuclock {
 	struct c4_gpuclock_line line[8];
 };
 
-/* The host's clock, and an instant of some time ago in its ticks and in nanoseconds. */
-void c4_gpuclock_init(struct c4_gpuclock *c, uint32_t source, uint64_t ticks0, uint64_t mono0_ns);
+/* Once, as early as possible. */
+void c4_gpuclock_host_init(struct c4_gpuclock_host *h, uint32_t source);
+
+/* Waits, 2 ms at most, until the host's rate can be told. The host's clock stays the caller's. */
+void c4_gpuclock_init(struct c4_gpuclock *c, const struct c4_gpuclock_host *host);
 
 /* At `ticks` the host has learnt what happened at gpu_ns. */
 void c4_gpuclock_add(struct c4_gpuclock *c, uint64_t gpu_ns, uint64_t ticks);
 
-/* 0 before the first pair. */
+/* A length of time in ticks; of more than an hour: UINT64_MAX. */
+uint64_t c4_gpuclock_length(const struct c4_gpuclock *c, uint64_t gpu_ns);
+
+/* An instant in ticks; 0 before the first pair. */
 uint64_t c4_gpuclock_ticks(const struct c4_gpuclock *c, uint64_t gpu_ns);
 
 #endif

@@ -12,7 +12,8 @@
 #define OPS	     8192u
 #define SWEEP	     32u /* operations looked at when a later plan begins */
 #define SILENT_NS    2000000000.0
-#define SILENT_KNOWN 8u /* so many in a row: this communicator has no kernel events */
+#define SLACK_NS     1000000000.0 /* a kernel may have begun before NCCL told of its operation */
+#define SILENT_KNOWN 8u		  /* so many in a row: this communicator has no kernel events */
 
 #define KERNELS_FROM 3u /* version of the interface */
 #define COUNTED_FROM 4u /* … from which on the number of channels can be believed */
@@ -61,6 +62,11 @@ static uint64_t now_ticks(void)
 	return c4_ticks(c4_hook.clock);
 }
 
+static uint64_t since(uint64_t now, uint64_t then)
+{
+	return now > then ? now - then : 0;
+}
+
 static struct c4_prof_op *find(struct c4_handle h)
 {
 	return c4_pool_alive(&pool, h) ? &ops[h.index] : NULL;
@@ -106,24 +112,32 @@ struct span {
 	uint8_t flags;
 };
 
+/* Whether the GPU's times can be this operation's: a host that lags reads those of other kernels.
+ */
+static bool believable(const struct c4_prof_comm *c, const struct c4_prof_op *op, uint64_t length,
+		       uint64_t leave, uint64_t now)
+{
+	uint64_t enter = c4_get(&op->enter_ticks), slack = (uint64_t)(SLACK_NS * c->clock.rate);
+
+	return leave + slack >= enter && length <= since(now, enter) + slack;
+}
+
 static struct span measure(const struct c4_prof_comm *c, const struct c4_prof_op *op)
 {
 	uint64_t first = c4_get(&op->gpu_first), last = c4_get(&op->gpu_last);
 	uint64_t seen = c4_get(&op->host_first), now = c4_get(&op->host_last);
-	struct span s = {
-		.enter = seen ? seen : c4_get(&op->enter_ticks), .leave = now, .flags = C4_EV_HOST};
+	uint64_t begin = seen ? seen : c4_get(&op->enter_ticks), leave, length;
 
-	/* a host that lags reads the times of a later kernel: those are none */
 	if (first && last >= first) {
-		s.enter = c4_gpuclock_ticks(&c->clock, first);
-		s.leave = c4_gpuclock_ticks(&c->clock, last);
-		s.flags = C4_EV_GPU;
+		leave = c4_gpuclock_ticks(&c->clock, last);
+		if (leave > now)
+			leave = now;
+		length = c4_gpuclock_length(&c->clock, last - first);
+		if (believable(c, op, length, leave, now))
+			return (struct span){
+				.enter = leave - length, .leave = leave, .flags = C4_EV_GPU};
 	}
-	if (s.leave > now)
-		s.leave = now;
-	if (s.enter > s.leave)
-		s.enter = s.leave;
-	return s;
+	return (struct span){.enter = begin < now ? begin : now, .leave = now, .flags = C4_EV_HOST};
 }
 
 /* First the total, then the own part: their difference is never negative. */
@@ -267,10 +281,10 @@ static void look_back(struct c4_prof_comm *c, uint64_t before)
 /* The oldest one may have no kernel events; a program that is stuck in it hands over no more. */
 static bool is_silent(const struct c4_prof_comm *c, const struct c4_prof_op *op, uint64_t now)
 {
-	uint64_t last = c4_get(&op->host_last);
+	uint64_t quiet = since(now, c4_get(&op->host_last));
 
-	return now > last && (c4_get(&op->flags) & HANDED_OVER) && !ordered(&op->began) &&
-	       !(uint16_t)c4_get(&op->proxies) && (double)(now - last) > SILENT_NS * c->clock.rate;
+	return (c4_get(&op->flags) & HANDED_OVER) && !ordered(&op->began) &&
+	       !(uint16_t)c4_get(&op->proxies) && (double)quiet > SILENT_NS * c->clock.rate;
 }
 
 /* Moves the tail past what is over; what was silent for long is. */

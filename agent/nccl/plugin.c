@@ -19,8 +19,9 @@
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 
-#define LOCK_TRIES 1000 /* creations of many communicators at a time, the first makes the segment  \
-			 */
+#define LOCK_TRIES                                                                                 \
+	1000 /* creations of many communicators at a time, the first makes the segment             \
+	      */
 
 static bool opened; /* this process, or the one it was forked from, recorded */
 
@@ -44,6 +45,7 @@ static void open_hook(void)
 	if (c4_hook_open_for(&(struct c4_seg_want){.hook = "nccl", .conns = true}))
 		return;
 	salt = c4_hash_u64(c4_hook.seg.hdr->start_jiffies, c4_hook.seg.hdr->pid);
+	c4_prof_comms_init();
 	c4_prof_ops_init(salt);
 	c4_prof_proxies_init(c4_mix64(salt), (int32_t)c4_hook.seg.hdr->pid);
 	c4_prof_detail_init();
