@@ -3,11 +3,12 @@
 ranks really meet, kernels are times. tests/gpu does the same with the real ones."""
 
 import json
+import os
 import subprocess
 
 import pytest
 
-from conftest import BUILD, mpirun, program
+from conftest import BUILD, free_port, mpirun, program, until
 
 RANKS = 4
 
@@ -94,3 +95,49 @@ def test_program_without_nccl_leaves_no_trace(tmp_path):
     assert done.returncode == 0
     assert "libc4nccl.so" in done.stdout
     assert ".seg" not in done.stdout
+
+
+# ---- doctor ------------------------------------------------------------------------------------
+
+def doctor(runtime, *options, **env):
+    done = subprocess.run([program("c4ctl"), "doctor", "--json", *options], capture_output=True,
+                          text=True, timeout=60,
+                          env={**os.environ, "C4_RUNTIME_DIR": str(runtime), **env})
+    answer = json.loads(done.stdout)
+    assert done.returncode == (0 if answer["ok"] else 1), done.stdout
+    assert answer["ok"] == all(c["ok"] for c in answer["checks"])
+    return answer
+
+
+def bad(answer):
+    return {c["check"]: c["text"] for c in answer["checks"] if not c["ok"]}
+
+
+def test_doctor_sees_events_flow(train, start):
+    job = train("none", 100_000)
+    job.wait_ranks(RANKS)
+    answer = until(lambda: (a := doctor(start.runtime))["ok"] and a, 20) or doctor(start.runtime)
+    assert not bad(answer), answer
+    segments = [c for c in answer["checks"] if c["check"] == "segment"]
+    assert sorted(c["rank"] for c in segments) == list(range(RANKS))
+    for c in segments:
+        assert c["hook"] == "nccl-api" and c["library"] == "NCCL 2.28.9"
+        assert c["records_per_s"] > 0 and not c["lost"]
+    plugin = next(c for c in answer["checks"] if c["check"] == "plugin")
+    assert {5, 6} <= set(plugin["api_versions"])
+    job.terminate()
+
+
+def test_doctor_names_what_is_wrong(tmp_path):
+    missing = bad(doctor(tmp_path / "nowhere"))
+    assert "No such file" in missing["directory"]
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    (runtime / "1-1.seg").write_bytes(b"nothing of ours")
+    (runtime / "agent-n0.lock").touch()
+    found = bad(doctor(runtime, "--collector", f"127.0.0.1:{free_port()}", C4_HOOK="0"))
+    assert set(found) == {"switch", "agent", "collector", "segment"}, found
+    assert "cannot reach" in found["collector"]
+    assert "no process is recorded" in found["segment"]
+    runtime.chmod(0o777)
+    assert "chmod" in bad(doctor(runtime))["directory"]
