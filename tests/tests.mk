@@ -53,6 +53,8 @@ $(NCCL_HOST): $(call obj,$(filter-out tests/nccl/record.c,$(call src,tests/nccl)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lpthread -ldl
 
+$(B)/unit/test_nccl_stream: | $(NCCL_HOST) $(B)/lib/libnccl-profiler-c4.so
+
 # Writes down what a real NCCL tells its plugin (tests/gpu/run.py); never installed.
 NCCL_RECORD := $(B)/nccl/libnccl-profiler-record.so
 $(NCCL_RECORD): $(B)/obj/tests/nccl/record.o

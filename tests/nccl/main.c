@@ -181,7 +181,7 @@ static void stream_path(char *path, size_t n, const char *pattern)
 static void run_rank(const struct options *o)
 {
 	static struct player p;
-	struct stream s;
+	static struct stream s;
 	char path[PATH_MAX];
 
 	stream_path(path, sizeof path, o->stream);

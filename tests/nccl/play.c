@@ -369,6 +369,12 @@ static void do_let(struct player *p, const struct stmt *st)
 	player_let(p, st, st->words > 1 ? st->word[1] : "", argument(p, st, 2));
 }
 
+static void do_default(struct player *p, const struct stmt *st)
+{
+	if (st->words > 1 && var_find(p, st->word[1]) < 0)
+		do_let(p, st);
+}
+
 static void do_sleep(struct player *p, const struct stmt *st)
 {
 	sleep_until(p, (int64_t)player_now_us(p) + argument(p, st, 1));
@@ -396,11 +402,17 @@ static const struct {
 	const char *word;
 	void (*run)(struct player *p, const struct stmt *st);
 } plain[] = {
-	{"let", do_let},	 {"do", run_macro},
-	{"sleep", do_sleep},	 {"gpu", set_gpu},
-	{"setenv", set_env},	 {"mask", do_mask},
-	{"detail", do_detail},	 {"check", check},
-	{"expect", expect_rows}, {"skip-unless", skip_unless},
+	{"let", do_let},
+	{"default", do_default},
+	{"do", run_macro},
+	{"sleep", do_sleep},
+	{"gpu", set_gpu},
+	{"setenv", set_env},
+	{"mask", do_mask},
+	{"detail", do_detail},
+	{"check", check},
+	{"expect", expect_rows},
+	{"skip-unless", skip_unless},
 	{"exit", do_exit},
 };
 

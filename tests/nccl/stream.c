@@ -74,6 +74,12 @@ static void split(struct stmt *st, char *line)
 	}
 }
 
+static void free_words(struct stmt *st)
+{
+	while (st->words)
+		free(st->word[--st->words]);
+}
+
 static void read_file(struct stream *s, const char *path, int depth);
 
 static void include(struct stream *s, const struct stmt *st, int depth)
@@ -109,6 +115,7 @@ static void read_file(struct stream *s, const char *path, int depth)
 
 			s->count--;
 			include(s, &it, depth);
+			free_words(&it);
 		} else if (!st->words)
 			s->count--;
 	}

@@ -25,6 +25,7 @@
  *
  * Control:
  *     let NAME EXPR                    repeat NAME FROM TO … end     (NAME = FROM … TO-1)
+ *     default NAME EXPR                as let, if there is no such variable yet (--set)
  *     if EXPR … [else …] end           macro NAME [PARAM[=EXPR]…] … end, then: do NAME
  * [PARAM=EXPR…] timeline EXPR … end              the events within are carried out in order of
  * their times parallel … end                   each thread goes on by itself; waits for all at the
