@@ -11,6 +11,7 @@
 #define STILL_NS    1000000000ull /* without progress for so long: at rest, or stuck */
 #define TYPICAL	    80		  /* bytes of a message Conn */
 #define BUDGET_FULL 12000
+#define FILL_NS	    60000000000ull /* more than enough to fill it */
 
 /* How urgent it is to tell a connection, and how much of the budget is not for its kind. */
 enum urgency { STUCK, AT_REST, MOVING };
@@ -133,16 +134,26 @@ static uint64_t since(uint64_t later, uint64_t earlier)
 	return later > earlier ? later - earlier : 0;
 }
 
+/* What so many bytes a second are in that time. */
+static uint64_t bytes_in(uint64_t ns, uint64_t rate)
+{
+	return (ns < FILL_NS ? ns : FILL_NS) * rate / 1000000000u;
+}
+
 static void refill(struct c4_conns *s, uint64_t now_ns)
 {
 	uint64_t ns = since(now_ns, s->filled_ns);
+	uint64_t fill = since(bytes_in(ns, C4_PROCESS_RATE), s->other);
 
-	if (ns > 60000000000ull)
-		ns = 60000000000ull;
-	s->budget += (int64_t)(ns * C4_CONNS_BYTES_PER_S / 1000000000u);
+	if (fill < bytes_in(ns, C4_CONNS_RATE_MIN))
+		fill = bytes_in(ns, C4_CONNS_RATE_MIN);
+	if (fill > bytes_in(ns, C4_CONNS_RATE_MAX))
+		fill = bytes_in(ns, C4_CONNS_RATE_MAX);
+	s->budget += (int64_t)fill;
 	if (s->budget > BUDGET_FULL)
 		s->budget = BUDGET_FULL;
 	s->filled_ns = now_ns;
+	s->other = 0;
 }
 
 struct candidate {
@@ -255,7 +266,7 @@ static void forget_retired(struct c4_conns *s)
 	s->nretired = kept;
 }
 
-void c4_conns_told(struct c4_conns *s, uint64_t now_ns, size_t bytes)
+void c4_conns_told(struct c4_conns *s, uint64_t now_ns, size_t bytes, size_t other)
 {
 	for (uint32_t i = 0; i < s->ndue; i++) {
 		s->due[i]->told = state_of(&s->due[i]->now);
@@ -263,6 +274,7 @@ void c4_conns_told(struct c4_conns *s, uint64_t now_ns, size_t bytes)
 	}
 	s->ndue = 0;
 	s->budget -= (int64_t)bytes;
+	s->other += other;
 	forget_retired(s);
 }
 

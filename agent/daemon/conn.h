@@ -3,7 +3,8 @@
  * conn.h - the connections of one segment: what was read of them last, and which to tell next.
  *
  * A process may have thousands that all move in every step, so not every change is told: a budget
- * of bytes refills at C4_CONNS_BYTES_PER_S, whatever happens. Told first are those that are stuck
+ * of bytes refills at a steady rate, which depends on what else the process has to tell (with many
+ * busy communicators little is left), but never dries up. Told first are those that are stuck
  * (in an operation, without progress for a while), then those at rest, then, from what is left
  * above a reserve for the former two, those that move, the one not heard of for the longest time
  * first. What is told is the state at that moment, counters are cumulative: nothing is lost by
@@ -23,10 +24,14 @@
 #include "common/base/clock.h"
 #include "common/base/segread.h"
 
-#define C4_CONNS_MAX	     4096u /* slots a segment may have; a multiple of 64 */
-#define C4_CONNS_READ	     256u
-#define C4_CONNS_POST	     256u /* told in one post */
-#define C4_CONNS_BYTES_PER_S 640u
+#define C4_CONNS_MAX  4096u /* slots a segment may have; a multiple of 64 */
+#define C4_CONNS_READ 256u
+#define C4_CONNS_POST 256u /* told in one post */
+
+/* Bytes a second: of the connections at least and at most, and of a process in all. */
+#define C4_CONNS_RATE_MIN 160u
+#define C4_CONNS_RATE_MAX 640u
+#define C4_PROCESS_RATE	  1740u
 
 /* What changes while a connection lives. */
 struct c4_conn_state {
@@ -56,6 +61,7 @@ struct c4_conns {
 
 	int64_t budget;	    /* bytes; negative: overdrawn */
 	uint64_t filled_ns; /* when it was refilled last; 0: never, it is full */
+	uint64_t other;	    /* bytes that went for other things since then */
 };
 
 /* All zero is a valid empty one. 0 or -ENOMEM. */
@@ -71,8 +77,8 @@ void c4_conns_look(struct c4_conns *s, struct c4_seg_reader *seg);
  */
 void c4_conns_pick(struct c4_conns *s, const struct c4_tick_rate *rate, uint64_t now_ns, bool last);
 
-/* Those that were picked are in a post, with so many bytes. */
-void c4_conns_told(struct c4_conns *s, uint64_t now_ns, size_t bytes);
+/* Those that were picked are in a post, with so many bytes; so many others of the process, too. */
+void c4_conns_told(struct c4_conns *s, uint64_t now_ns, size_t bytes, size_t other);
 
 /* The collector knows nothing of them (any more). */
 void c4_conns_forget_told(struct c4_conns *s);

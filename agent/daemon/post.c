@@ -58,8 +58,11 @@ static size_t conn_bytes(const C4__V1__Process *m)
 	return bytes;
 }
 
-static void mark_told(struct c4_target *t, const C4__V1__Process *m, uint64_t now_ns)
+/* m: the message of it, of so many bytes. */
+static void mark_told(struct c4_target *t, const C4__V1__Process *m, size_t bytes, uint64_t now_ns)
 {
+	size_t conns = conn_bytes(m);
+
 	t->introduced = !m->part;
 	for (uint32_t i = 0; i < t->ncomms; i++) {
 		if (!t->comms[i])
@@ -71,13 +74,14 @@ static void mark_told(struct c4_target *t, const C4__V1__Process *m, uint64_t no
 		free(t->freed[i].runs);
 	t->nfreed = 0;
 	c4_fold_clear(t->fold);
-	c4_conns_told(&t->conns, now_ns, conn_bytes(m));
+	c4_conns_told(&t->conns, now_ns, conns, bytes - conns);
 }
 
 bool c4_post_add(struct c4_post_writer *w, struct c4_target *t, uint64_t now_ns)
 {
 	struct c4_msg d = {.arena = &w->arena, .t = t, .now_ns = now_ns};
 	C4__V1__Process **grown, *m;
+	size_t bytes;
 
 	if (w->bytes > C4_POST_GOAL_BYTES)
 		return false;
@@ -89,8 +93,9 @@ bool c4_post_add(struct c4_post_writer *w, struct c4_target *t, uint64_t now_ns)
 	if (!m)
 		return false;
 	w->processes[w->n++] = m;
-	w->bytes += c4__v1__process__get_packed_size(m);
-	mark_told(t, m, now_ns);
+	bytes = c4__v1__process__get_packed_size(m);
+	w->bytes += bytes;
+	mark_told(t, m, bytes, now_ns);
 	return true;
 }
 

@@ -380,10 +380,31 @@ static void test_upstream_budget(void **state)
 	}
 	for (uint32_t i = 0; i < 64; i++)
 		assert_true(heard[i] > 0);
-	print_message("64 connections: %.0f B/s upstream, each told every %.1f s at least\n",
+	print_message("64 connections: %.0f B/s upstream, each told again within %.1f s\n",
 		      (double)bytes / 60, (double)longest / 1e9);
 	assert_true(bytes / 60 < 2000);
 	assert_true(longest < MS(15000));
+}
+
+/* A process that has much else to tell leaves its connections little, but not nothing. */
+static void test_busy_process(void **state)
+{
+	uint64_t now = c4_mono_ns() + MS(1000);
+	size_t told = 0;
+
+	(void)state;
+	adopt();
+	for (uint32_t i = 0; i < 64; i++)
+		add_conn(i, (int32_t)i);
+	for (int post = 0; post < 240; post++, now += MS(500)) {
+		for (uint32_t i = 0; i < 64; i++)
+			carry(i, now);
+		look();
+		c4_conns_pick(&target->conns, &target->rate, now, false);
+		told += post < 60 ? 0 : target->conns.ndue; /* the budget was full at first */
+		c4_conns_told(&target->conns, now, target->conns.ndue * 80, 3000);
+	}
+	assert_in_range(told * 80 / 90, C4_CONNS_RATE_MIN * 3 / 4, C4_CONNS_RATE_MIN * 5 / 4);
 }
 
 /* More than are read at a look, or fit a post: bounded each time, complete after a while. */
@@ -549,6 +570,7 @@ int main(void)
 		T(test_urgency),
 		T(test_hang_after_load),
 		T(test_upstream_budget),
+		T(test_busy_process),
 		T(test_many),
 		T(test_last_words),
 		T(test_absurd_table),
