@@ -9,7 +9,7 @@
 #   tests/check/*.sh         what the build must prove about itself
 #   tests/bench/*            budgets of the design
 
-ARCHIVES := $(addprefix $(B)/ar/,libncclapi.a libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
+ARCHIVES := $(addprefix $(B)/ar/,libnccl.a libncclapi.a libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
 	      libplancli.a libplanner.a libplanio.a libplanmodel.a libcommon.a libds.a libbase.a)
 ALL_LIBS  = $(UV) $(MHD) $(CURL) $(CYAML) $(JANSSON) $(PROTOC) $(SQLITE) -lpthread -lm
 
