@@ -271,6 +271,7 @@ static void take_gpu_progress(const struct c4_ingest_ctx *ctx, struct c4_rank *r
 	now->gpu_started = c->gpu_started;
 	now->gpu_inside_ns = c->gpu_inside_ns;
 	now->async_error = c->async_error;
+	now->p2p_open = c->p2p_started > c->p2p_finished;
 	m->begun_ns = c->gpu_inside_ns ? c4_vclock_ago(ctx->sample_ns, c->gpu_inside_ns) : 0;
 	if (c->p2p_started)
 		r->job->now[r->rank].gpu_p2p = true;

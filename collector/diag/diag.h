@@ -119,6 +119,7 @@ struct c4_diag_member {
 	/* c4_diag_comm.gpu: entered = handed to a stream, finished = kernel ended */
 	uint64_t api_calls, gpu_started;
 	uint64_t gpu_inside_ns; /* since the last kernel began, 0 if it has ended */
+	bool p2p_open;		/* point-to-point kernels have begun and not ended */
 	uint64_t async_error;
 };
 

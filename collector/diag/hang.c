@@ -87,6 +87,8 @@ static enum doing what_it_does(const struct c4_waits *w, int32_t r)
 		return DOING_STUCK;
 	if (w->calls[r].kind != C4_OP_NONE && c4_op_info(w->calls[r].kind)->cls != C4_CLASS_P2P)
 		return DOING_NOTHING_WRONG; /* in an operation everybody has entered */
+	if (w->p2p_open[r])
+		return DOING_NOTHING_WRONG; /* waits itself, for whom is not seen */
 	if (gpu_behind(w, r))
 		return DOING_GPU;
 	if (rank->run == C4_RUN_DISK)

@@ -197,11 +197,29 @@ static void ask(const struct c4_diag_job *job, struct c4_verdict *v)
 	}
 }
 
+/* Of a connection's two nodes the one whose interface accuses itself, if it is only one. */
+static void side_of_link(const struct c4_diag_job *job, struct c4_verdict *v)
+{
+	const struct c4_diag_rank *a, *b;
+	bool x, y;
+
+	if (!v->link[0] || v->nranks != 2 || v->node)
+		return;
+	a = &job->ranks[v->ranks[0]];
+	b = &job->ranks[v->ranks[1]];
+	x = c4_health_own_fault(a->health);
+	y = c4_health_own_fault(b->health);
+	if (x != y)
+		v->node = x ? a->node : b->node;
+}
+
 void c4_judge_health(struct c4_look *l)
 {
 	for (uint32_t i = 0; i < l->out->n; i++) {
 		enum c4_incident_kind k = l->out->v[i].kind;
 
+		if (about_network(k))
+			side_of_link(l->job, &l->out->v[i]);
 		if (about_network(k) || k == C4_INC_CRASH || k == C4_INC_HANG_RANK ||
 		    k == C4_INC_SLOW_RANK || k == C4_INC_SLOW_NODE)
 			ask(l->job, &l->out->v[i]);

@@ -28,7 +28,8 @@
 #define CONFIRM_FLAP  4	    /* of the last eight: comes and goes */
 #define USUAL_WINDOWS 3u
 #define STALE_NS      30000000000u
-#define WITNESSES     16u /* communicators asked */
+#define WITNESS_CONNS (1u << 18) /* connections looked through for one window */
+#define WITNESSES     16u	 /* communicators asked */
 #define SPEED_DIFFERS 0.9
 
 /* ---- whose side of a lone connection is slow? ------------------------------------------------ */
@@ -59,8 +60,8 @@ static void hear(const struct c4_matrix *m, int64_t src, int64_t dst, struct wit
 	}
 }
 
-static void ask_others(struct c4_look *l, const struct c4_hot *h, struct witness *out,
-		       struct witness *in)
+static void ask_others(struct c4_look *l, const struct c4_hot *h, uint32_t *left,
+		       struct witness *out, struct witness *in)
 {
 	uint32_t asked = 0;
 
@@ -69,13 +70,14 @@ static void ask_others(struct c4_look *l, const struct c4_hot *h, struct witness
 		int64_t src, dst;
 		struct c4_matrix m;
 
-		if (!c->judged || !c->conn_serial || c->size < CELLS_MIN)
+		if (!c->judged || !c->conn_serial || c->size < CELLS_MIN || c->nconns > *left)
 			continue;
 		src = c4_waits_member(c, h->src);
 		dst = c4_waits_member(c, h->dst);
 		if (src < 0 && dst < 0)
 			continue;
 		asked++;
+		*left -= c->nconns;
 		if (!c4_matrix_init(&m, c) && m.used >= CELLS_MIN)
 			hear(&m, src, dst, out, in);
 		c4_matrix_release(&m);
@@ -119,11 +121,11 @@ static void keep_side(const struct c4_diag_job *job, struct c4_hot *h)
 }
 
 /* A link may turn out to be one of its ends; *ret_sure: both ends' other connections are fine. */
-static void tell_side(struct c4_look *l, struct c4_hot *h, bool *ret_sure)
+static void tell_side(struct c4_look *l, struct c4_hot *h, uint32_t *left, bool *ret_sure)
 {
 	struct witness out = {0}, in = {0};
 
-	ask_others(l, h, &out, &in);
+	ask_others(l, h, left, &out, &in);
 	*ret_sure = true;
 	if (mostly_hot(&out) && !mostly_hot(&in))
 		h->kind = C4_HOT_TX;
@@ -223,8 +225,8 @@ static bool usual_block(struct c4_path_memory *p, const struct c4_hot *h, uint32
 static void examine(struct c4_look *l, const struct c4_diag_comm *c, struct c4_path_memory *p)
 {
 	struct c4_hot hot[C4_HOT_MAX];
+	uint32_t n, left = WITNESS_CONNS;
 	struct c4_matrix m;
-	uint32_t n;
 
 	if (c4_matrix_init(&m, c)) {
 		l->out->failed = true;
@@ -237,7 +239,7 @@ static void examine(struct c4_look *l, const struct c4_diag_comm *c, struct c4_p
 			bool sure = true;
 
 			if (hot[i].kind == C4_HOT_LINK)
-				tell_side(l, &hot[i], &sure);
+				tell_side(l, &hot[i], &left, &sure);
 			keep(l, c, p, &hot[i], sure);
 		}
 		if (!n)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "c4/segment.h"
+
 static bool alive(const struct c4_diag_rank *r)
 {
 	return r->seen && !r->silent && r->run != C4_RUN_GONE && !r->finalized;
@@ -96,7 +98,8 @@ static uint32_t kind_of(const struct c4_diag_member *m, uint64_t op)
 	return collective(kind) ? kind : C4_OP_ALLREDUCE;
 }
 
-/* A member whose kernel runs is inside, as if it were in a call; the longest one counts. */
+/* A member whose kernel runs is inside its oldest unfinished operation, as if in a call; of several
+ * communicators the one it is in for longest counts. */
 static void enter_kernel(struct c4_waits *w, uint32_t comm, uint32_t m)
 {
 	const struct c4_diag_comm *c = &w->job->comms[comm];
@@ -110,11 +113,61 @@ static void enter_kernel(struct c4_waits *w, uint32_t comm, uint32_t m)
 	if (call->kind != C4_OP_NONE && call->for_ns >= inside)
 		return;
 	*call = (struct c4_diag_call){
-		.kind = kind_of(&c->state[m], begun - 1),
+		.kind = kind_of(&c->state[m], c->state[m].finished),
 		.comm = comm,
-		.opno = begun - 1,
+		.opno = c->state[m].finished,
 		.for_ns = inside,
 	};
+}
+
+static void add_peer(struct c4_waits *w, int32_t rank, int32_t peer, uint64_t for_ns)
+{
+	struct c4_diag_call *call = &w->calls[rank];
+
+	if (call->kind == C4_OP_NONE)
+		*call = (struct c4_diag_call){
+			.kind = C4_OP_RECV, .comm = C4_DIAG_NONE, .for_ns = for_ns};
+	if (call->kind != C4_OP_RECV || call->npeers == C4_DIAG_PEERS)
+		return;
+	call->peers[call->npeers++] = peer;
+	call->for_ns = for_ns < call->for_ns ? for_ns : call->for_ns;
+}
+
+/* A rank in a point-to-point kernel waits for those whose data its connections wait for. */
+static void enter_messages(struct c4_waits *w, const struct c4_diag_comm *c)
+{
+	for (uint32_t i = 0; i < c->nconns; i++) {
+		const struct c4_diag_conn *k = &c->conns[i];
+
+		if (c->state[k->dst].p2p_open && k->recv.known && k->recv.active &&
+		    k->recv.phase == C4_CONN_RECEIVING)
+			add_peer(w, c->members[k->dst], c->members[k->src], k->recv.still_ns);
+	}
+}
+
+static bool known_members(const struct c4_waits *w, const struct c4_diag_comm *c)
+{
+	for (uint32_t m = 0; m < c->size; m++)
+		if (c->members[m] < 0 || (uint32_t)c->members[m] >= w->job->nranks)
+			return false;
+	return true;
+}
+
+static void find_messages(struct c4_waits *w)
+{
+	for (uint32_t i = 0; i < w->job->ncomms; i++) {
+		const struct c4_diag_comm *c = &w->job->comms[i];
+		bool any = false;
+
+		if (!c->gpu || !c->judged || !c->members || !known_members(w, c))
+			continue;
+		for (uint32_t m = 0; m < c->size; m++) {
+			w->p2p_open[c->members[m]] |= c->state[m].p2p_open;
+			any |= c->state[m].p2p_open;
+		}
+		if (any)
+			enter_messages(w, c);
+	}
 }
 
 static void find_calls(struct c4_waits *w)
@@ -127,6 +180,7 @@ static void find_calls(struct c4_waits *w)
 		for (uint32_t m = 0; c->gpu && c->judged && c->members && m < c->size; m++)
 			enter_kernel(w, i, m);
 	}
+	find_messages(w);
 }
 
 /* ---- who waits for whom ---------------------------------------------------------------------- */
@@ -347,12 +401,13 @@ static int allocate(struct c4_waits *w)
 	w->calls = calloc(n, sizeof *w->calls);
 	w->age_ns = calloc(n, sizeof *w->age_ns);
 	w->waiting = calloc(n, sizeof *w->waiting);
+	w->p2p_open = calloc(n, sizeof *w->p2p_open);
 	w->explained = calloc(n, sizeof *w->explained);
 	w->blocks = calloc(n, sizeof *w->blocks);
 	w->blocks_age_ns = calloc(n, sizeof *w->blocks_age_ns);
 	w->blocks_comm = calloc(n, sizeof *w->blocks_comm);
 	w->comms = calloc(w->job->ncomms ? w->job->ncomms : 1, sizeof *w->comms);
-	return w->calls && w->age_ns && w->waiting && w->explained && w->blocks &&
+	return w->calls && w->p2p_open && w->age_ns && w->waiting && w->explained && w->blocks &&
 			       w->blocks_age_ns && w->blocks_comm && w->comms
 		       ? 0
 		       : -ENOMEM;
@@ -381,6 +436,7 @@ int c4_waits_init(struct c4_waits *w, const struct c4_diag_job *job, struct c4_d
 void c4_waits_release(struct c4_waits *w)
 {
 	free(w->calls);
+	free(w->p2p_open);
 	free(w->age_ns);
 	free(w->waiting);
 	free(w->explained);

@@ -11,7 +11,8 @@
  * Only waits of WAIT_MIN_NS and more are followed: younger ones are everyday life.
  *
  * On GPUs nobody is in a call: a rank waits in the operation whose kernel has run longest, for
- * members whose kernel of the same operation has not begun (begun, below). Of a process stopped
+ * members whose kernel of the same operation has not begun (begun, below); if there is none, but a
+ * point-to-point one, for the peers its connections wait for. Of a process stopped
  * inside an unfinished operation the others wait for, they wait as if it had not come.
  */
 #ifndef C4_COLLECTOR_DIAG_WAITS_H
@@ -39,6 +40,7 @@ struct c4_waits {
 	struct c4_diag_call *calls; /* per rank: what it is inside, kernels included */
 	bool suspended;		    /* the whole job is stopped: nobody waits */
 	uint64_t *age_ns;	    /* per rank: how long its call counts as waiting; 0: not */
+	bool *p2p_open;		    /* per rank: in a point-to-point kernel, peers known or not */
 	bool *waiting;		    /* per rank: valid wait, see above */
 	bool *explained;	    /* per rank: its chain reaches a root */
 	uint32_t *blocks;	    /* per rank: ranks that wait directly for it */

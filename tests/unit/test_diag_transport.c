@@ -370,6 +370,23 @@ static void test_operations_in_the_queue_are_no_hang(void **state)
 	scene_free(s);
 }
 
+/* No kernel events: an operation counts as begun once handed over. Hosts run ahead of what hangs,
+ * one further than the other: the one behind is not what the others wait for. */
+static void test_hosts_ahead_of_a_hang(void **state)
+{
+	struct scene *s = ring(S(12));
+
+	(void)state;
+	s->comms[0].nconns = 0;
+	for (uint32_t m = 0; m < RANKS; m++) {
+		s->state[0][m].gpu_started = 0;
+		s->state[0][m].entered += m == 5 ? 2 : 6;
+	}
+	scene_look(s);
+	assert_int_equal(s->out.n, 0);
+	scene_free(s);
+}
+
 /* Rank 2 is late here because its kernel waits for rank 3 in their own communicator. */
 static void test_blame_follows_the_chain_on_gpus(void **state)
 {
@@ -386,6 +403,47 @@ static void test_blame_follows_the_chain_on_gpus(void **state)
 	assert_int_equal(scene_confirmed(s), 1);
 	assert_non_null(scene_verdict(s, C4_INC_HANG_RANK));
 	assert_int_equal(scene_verdict(s, C4_INC_HANG_RANK)->ranks[0], 3);
+	scene_free(s);
+}
+
+/* A pipeline: rank 3 is missing because its kernel waits for a message of rank 1, which sleeps. */
+static struct scene *pipeline(void)
+{
+	struct scene *s = scene_new(4);
+
+	scene_comm(s, "dp", 10, 2, 3, -1);
+	scene_comm(s, "pp", 0, 1, 3, -1);
+	scene_gpu(s, 0);
+	scene_gpu(s, 1);
+	scene_launch(s, 0, 0, S(3.5), true);
+	s->state[1][1].p2p_open = true;
+	s->ranks[1].idle_for_ns = S(3.6);
+	return s;
+}
+
+static void test_chain_through_a_message_on_gpus(void **state)
+{
+	struct scene *s = pipeline();
+
+	(void)state;
+	scene_end(&scene_conn(s, 1, 0, 1, 0)->recv, 0, C4_CONN_RECEIVING, S(3.5));
+	scene_look(s);
+	assert_int_equal(scene_confirmed(s), 1);
+	assert_non_null(scene_verdict(s, C4_INC_HANG_RANK));
+	assert_int_equal(scene_verdict(s, C4_INC_HANG_RANK)->ranks[0], 1);
+	scene_free(s);
+}
+
+/* Within a node no connection is seen: then it is not known whose fault it is. */
+static void test_unseen_message_blames_nobody(void **state)
+{
+	struct scene *s = pipeline();
+
+	(void)state;
+	s->ranks[3].idle_for_ns = S(3.6);
+	scene_pass(s, S(20));
+	scene_look(s);
+	assert_null(scene_verdict(s, C4_INC_HANG_RANK));
 	scene_free(s);
 }
 
@@ -521,6 +579,7 @@ static void test_health_is_evidence(void **state)
 	assert_true(has_evidence(v, "nic_errors", "n2/mlx5_1"));
 	assert_false(has_evidence(v, "nic_errors", "eth0"));
 	assert_string_equal(v->nic, "n2/mlx5_1");
+	assert_string_equal(v->node, "n2");
 	scene_free(s);
 }
 
@@ -561,7 +620,10 @@ int main(void)
 		cmocka_unit_test(test_busy_missing_rank_gets_more_time),
 		cmocka_unit_test(test_kernel_that_never_begins),
 		cmocka_unit_test(test_operations_in_the_queue_are_no_hang),
+		cmocka_unit_test(test_hosts_ahead_of_a_hang),
 		cmocka_unit_test(test_blame_follows_the_chain_on_gpus),
+		cmocka_unit_test(test_chain_through_a_message_on_gpus),
+		cmocka_unit_test(test_unseen_message_blames_nobody),
 		cmocka_unit_test(test_stopped_inside_the_operation),
 		cmocka_unit_test(test_resumed_job),
 		cmocka_unit_test(test_mismatch_on_gpus),
