@@ -55,6 +55,13 @@ $(NCCL_HOST): $(call obj,$(filter-out tests/nccl/record.c,$(call src,tests/nccl)
 
 $(B)/unit/test_nccl_stream: | $(NCCL_HOST) $(B)/lib/libnccl-profiler-c4.so
 
+# A user's own plugin behind ours.
+NCCL_NEXT := $(B)/nccl/libnccl-profiler-standin.so
+$(NCCL_NEXT): $(B)/obj/tests/nccl/fake/next.o
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^ -lpthread
+
 # Writes down what a real NCCL tells its plugin (tests/gpu/run.py); never installed.
 NCCL_RECORD := $(B)/nccl/libnccl-profiler-record.so
 $(NCCL_RECORD): $(B)/obj/tests/nccl/record.o
@@ -103,7 +110,7 @@ $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 
 .PHONY: unit-bin fuzz-bin nccl-bin workloads bench-bin check check-fast bench demo lint
 unit-bin: $(UNIT) nccl-bin
-nccl-bin: $(NCCL_HOST) $(if $(wildcard tests/nccl/record.c),$(NCCL_RECORD))
+nccl-bin: $(NCCL_HOST) $(NCCL_NEXT) $(if $(wildcard tests/nccl/record.c),$(NCCL_RECORD))
 fuzz-bin: $(FUZZ)
 workloads: $(WORK) $(STANDIN_JOBS)
 bench-bin: $(BENCH) $(MPI_BENCH)

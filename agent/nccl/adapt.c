@@ -4,6 +4,7 @@
  * what plugin.h takes.
  */
 #include "agent/nccl/abi.h"
+#include "agent/nccl/next.h"
 #include "agent/nccl/plugin.h"
 #include "agent/nccl/text.h"
 
@@ -23,16 +24,31 @@ static void take_kernel(struct c4_prof_event *ev, uint8_t channel, uint64_t gpu_
 	ev->kernel.gpu_ns = gpu_ns;
 }
 
+static const struct c4_next_layout layout_v1 = {.bytes = sizeof(struct c4_abi_descr_v1)};
+static const struct c4_next_layout layout_v2 = {.bytes = sizeof(struct c4_abi_descr_v2)};
+static const struct c4_next_layout layout_v3 = {.bytes = sizeof(struct c4_abi_descr_v3)};
+static const struct c4_next_layout layout_v4 = {.bytes = sizeof(struct c4_abi_descr_v4)};
+static const struct c4_next_layout layout_v6 = {
+	.bytes = sizeof(struct c4_abi_descr_v6),
+	.coll_group = offsetof(struct c4_abi_descr_v6, coll.group),
+	.p2p_group = offsetof(struct c4_abi_descr_v6, p2p.group),
+};
+
 /* What all descriptors begin with. */
 #define EVENT(d)                                                                                   \
 	{                                                                                          \
-		.type = (uint32_t)(d)->type, .rank = (d)->rank, .parent = (d)->parent              \
+		.type = (uint32_t)(d)->type, .rank = (d)->rank,                                    \
+		.parent = c4_next_ours((d)->parent)                                                \
 	}
 
-static int start(void *ctx, void **handle, const struct c4_prof_event *ev)
+/* descr: as NCCL gave it, for a plugin behind us. */
+static int start(void *ctx, void **handle, const struct c4_prof_event *ev, const void *descr,
+		 const struct c4_next_layout *layout)
 {
 	void *made = c4_prof_start(ctx, ev);
 
+	if (c4_next_on())
+		made = c4_next_start(made, ctx, ev->type, descr, layout);
 	if (handle)
 		*handle = made;
 	return 0;
@@ -54,21 +70,33 @@ static int start(void *ctx, void **handle, const struct c4_prof_event *ev)
 
 static int stop(void *handle)
 {
+	if (c4_next_on())
+		handle = c4_next_stop(handle);
 	c4_prof_stop(handle);
 	return 0;
 }
 
 static int finalize(void *ctx)
 {
+	c4_next_close(ctx);
 	c4_prof_finalize(ctx);
 	return 0;
 }
 
 /* What init leaves to NCCL; handles and contexts are never left as they were. */
-static int begin(void **ctx, const struct c4_prof_init *init)
+static int begin(void **ctx, const struct c4_prof_init *init, int nodes)
 {
 	void *made = c4_prof_init(init);
 
+	made = c4_next_open(&(struct c4_next_init){.version = init->version,
+						   .mask = init->mask,
+						   .name = init->comm_name,
+						   .id = init->comm_id,
+						   .nodes = nodes,
+						   .ranks = init->ranks,
+						   .rank = init->rank,
+						   .log = init->log},
+			    made);
 	if (ctx)
 		*ctx = made;
 	return 0;
@@ -78,6 +106,8 @@ static int begin(void **ctx, const struct c4_prof_init *init)
 
 static int state_v1(void *handle, int state, union c4_abi_args_v1 *args)
 {
+	if (c4_next_on())
+		handle = c4_next_state(handle, state, args);
 	if (state >= C4_ABI_SEND_GPU_WAIT)
 		c4_prof_state(handle, state, NULL);
 	else if (args)
@@ -87,17 +117,17 @@ static int state_v1(void *handle, int state, union c4_abi_args_v1 *args)
 
 static int init_v1(void **ctx, int *mask)
 {
-	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 1});
+	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 1}, 0);
 }
 
 static int init_v2(void **ctx, int *mask)
 {
-	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 2});
+	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 2}, 0);
 }
 
 static int init_v3(void **ctx, int *mask)
 {
-	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 3});
+	return begin(ctx, &(struct c4_prof_init){.mask = mask, .version = 3}, 0);
 }
 
 /* Version 1 has functions and types as numbers. */
@@ -130,7 +160,7 @@ static int start_v1(void *ctx, void **handle, struct c4_abi_descr_v1 *d)
 	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
 	default: break;
 	}
-	return start(ctx, handle, &ev);
+	return start(ctx, handle, &ev, d, &layout_v1);
 }
 
 /* The number of channels is an upper bound in versions 2 and 3: not taken. */
@@ -145,7 +175,7 @@ static int start_v2(void *ctx, void **handle, struct c4_abi_descr_v2 *d)
 	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
 	default: break;
 	}
-	return start(ctx, handle, &ev);
+	return start(ctx, handle, &ev, d, &layout_v2);
 }
 
 static int start_v3(void *ctx, void **handle, struct c4_abi_descr_v3 *d)
@@ -160,7 +190,7 @@ static int start_v3(void *ctx, void **handle, struct c4_abi_descr_v3 *d)
 	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, 0); break;
 	default: break;
 	}
-	return start(ctx, handle, &ev);
+	return start(ctx, handle, &ev, d, &layout_v3);
 }
 
 /* ---- versions 4 to 6 ------------------------------------------------------------------------- */
@@ -169,6 +199,8 @@ static int state_v4(void *handle, int state, union c4_abi_args_v4 *args)
 {
 	uint64_t value = args ? args->kernel_ch.gpu_ns : 0; /* bytes of a step lie there, too */
 
+	if (c4_next_on())
+		handle = c4_next_state(handle, state, args);
 	c4_prof_state(handle, state, args ? &value : NULL);
 	return 0;
 }
@@ -176,40 +208,41 @@ static int state_v4(void *handle, int state, union c4_abi_args_v4 *args)
 static int init_v4(void **ctx, int *mask, const char *name, uint64_t hash, int nodes, int ranks,
 		   int rank, c4_abi_log log)
 {
-	(void)nodes;
-	return begin(ctx, &(struct c4_prof_init){.comm_id = hash,
-						 .ranks = ranks,
-						 .rank = rank,
-						 .comm_name = name,
-						 .mask = mask,
-						 .log = log,
-						 .version = 4});
+	return begin(ctx,
+		     &(struct c4_prof_init){.comm_id = hash,
+					    .ranks = ranks,
+					    .rank = rank,
+					    .comm_name = name,
+					    .mask = mask,
+					    .log = log,
+					    .version = 4},
+		     nodes);
 }
 
 static int init_later(uint32_t version, void **ctx, uint64_t id, int *mask, const char *name,
-		      int ranks, int rank, c4_abi_log log)
+		      int nodes, int ranks, int rank, c4_abi_log log)
 {
-	return begin(ctx, &(struct c4_prof_init){.comm_id = id,
-						 .ranks = ranks,
-						 .rank = rank,
-						 .comm_name = name,
-						 .mask = mask,
-						 .log = log,
-						 .version = version});
+	return begin(ctx,
+		     &(struct c4_prof_init){.comm_id = id,
+					    .ranks = ranks,
+					    .rank = rank,
+					    .comm_name = name,
+					    .mask = mask,
+					    .log = log,
+					    .version = version},
+		     nodes);
 }
 
 static int init_v5(void **ctx, uint64_t id, int *mask, const char *name, int nodes, int ranks,
 		   int rank, c4_abi_log log)
 {
-	(void)nodes;
-	return init_later(5, ctx, id, mask, name, ranks, rank, log);
+	return init_later(5, ctx, id, mask, name, nodes, ranks, rank, log);
 }
 
 static int init_v6(void **ctx, uint64_t id, int *mask, const char *name, int nodes, int ranks,
 		   int rank, c4_abi_log log)
 {
-	(void)nodes;
-	return init_later(6, ctx, id, mask, name, ranks, rank, log);
+	return init_later(6, ctx, id, mask, name, nodes, ranks, rank, log);
 }
 
 static int start_v4(void *ctx, void **handle, struct c4_abi_descr_v4 *d)
@@ -227,7 +260,7 @@ static int start_v4(void *ctx, void **handle, struct c4_abi_descr_v4 *d)
 	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, d->kernel_ch.gpu_ns); break;
 	default: break;
 	}
-	return start(ctx, handle, &ev);
+	return start(ctx, handle, &ev, d, &layout_v4);
 }
 
 static int start_v6(void *ctx, void **handle, struct c4_abi_descr_v6 *d)
@@ -251,7 +284,7 @@ static int start_v6(void *ctx, void **handle, struct c4_abi_descr_v6 *d)
 	case C4_ABI_P2P_API: ev.captured = d->p2p_api.captured; break;
 	default: break;
 	}
-	return start(ctx, handle, &ev);
+	return start(ctx, handle, &ev, d, &layout_v6);
 }
 
 /* ---- what NCCL looks for --------------------------------------------------------------------- */

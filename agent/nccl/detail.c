@@ -8,6 +8,7 @@
 
 #include "agent/hook/hook.h"
 #include "agent/nccl/abi.h"
+#include "agent/nccl/next.h"
 #include "agent/nccl/shared.h"
 #include "c4/env.h"
 #include "common/base/clock.h"
@@ -80,7 +81,7 @@ static bool steps_wanted(uint64_t now)
 
 void c4_prof_detail_look(int *mask, uint32_t version, uint64_t now)
 {
-	int want = base[version] | (steps_wanted(now) ? STEPS : 0);
+	int want = base[version] | (steps_wanted(now) ? STEPS : 0) | c4_next_mask();
 
 	if (!mask || c4_get(mask) == want)
 		return;

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, free_port, mpirun, program, until
+from conftest import BUILD, REPO, free_port, mpirun, program, until
 
 RANKS = 4
 
@@ -95,6 +95,55 @@ def test_program_without_nccl_leaves_no_trace(tmp_path):
     assert done.returncode == 0
     assert "libc4nccl.so" in done.stdout
     assert ".seg" not in done.stdout
+
+
+# ---- a user's own profiler plugin behind ours ---------------------------------------------------
+
+# streams that say what the event mask has to be: with two plugins it is another
+OUR_MASK = {"detail", "odd-fail-open", "odd-switched-off"}
+
+
+def replay(stream, api, runtime, **env):
+    """Exit status of a replay into our plugin: 0, or 77 where the stream does not apply."""
+    for old in runtime.glob("*.seg"):
+        old.unlink()
+    done = subprocess.run([str(BUILD / "nccl" / "nccl_host"), "--api", str(api), str(stream)],
+                          capture_output=True, text=True, timeout=60, cwd=REPO,
+                          env={**os.environ, "C4_RUNTIME_DIR": str(runtime), **env})
+    assert done.returncode in (0, 77), f"{stream} v{api} {env}: {done.stdout}{done.stderr}"
+    return done.returncode
+
+
+@pytest.mark.parametrize("mask", [2, 0x7fff])
+@pytest.mark.parametrize("api", [1, 3, 4, 5, 6])
+def test_next_profiler(tmp_path, api, mask):
+    """It gets what it asked for, its own handles and contexts only, and we do not notice."""
+    runtime, report = tmp_path / "runtime", tmp_path / "report"
+    runtime.mkdir(mode=0o700)
+    (runtime / "agent-test.lock").touch()  # so that segments stay until they have been read
+    seen = 0
+    for stream in sorted((REPO / "tests" / "nccl" / "streams").glob("*.stream")):
+        if stream.stem in OUR_MASK:
+            continue
+        report.unlink(missing_ok=True)
+        status = replay(stream, api, runtime, STANDIN_NEXT=str(report), STANDIN_NEXT_MASK=str(mask),
+                        C4_NEXT_PROFILER=str(BUILD / "nccl" / "libnccl-profiler-standin.so"))
+        if status == 77 or not report.exists():
+            continue
+        words = report.read_text().split()
+        counts = dict(zip(words[::2], map(int, words[1::2])))
+        assert counts["bad"] == 0, (stream, counts)
+        assert counts["contexts"] > 0
+        seen += counts["starts"]
+        if mask == 2 and not stream.stem.startswith("odd-"):
+            assert counts["states"] == 0, (stream, counts)  # of proxies and kernels: not asked for
+    assert seen > 100
+
+
+def test_next_profiler_that_cannot_be_loaded(tmp_path):
+    stream = REPO / "tests" / "nccl" / "streams" / "versions.stream"
+    for name in ("/no/such/plugin.so", str(BUILD / "lib" / "libnccl-profiler-c4.so"), "none"):
+        assert replay(stream, 6, tmp_path, C4_NEXT_PROFILER=name) == 0
 
 
 # ---- doctor ------------------------------------------------------------------------------------
