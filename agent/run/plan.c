@@ -55,10 +55,11 @@ static void choose_mpi(struct c4_plan *p)
 static void choose_profiler(struct c4_plan *p, const char *path)
 {
 	const char *users = c4_env_get(p->env, C4_ENV_NCCL_PROFILER);
+	const char *next = c4_env_get(p->env, C4_ENV_NEXT_PROFILER);
 	bool keep = users && *users && strcmp(users, path) != 0 && strcmp(users, "none") != 0;
 
 	snprintf(p->profiler, sizeof p->profiler, "%s", path);
-	if (keep && !c4_env_get(p->env, C4_ENV_NEXT_PROFILER))
+	if (keep && !(next && *next))
 		p->next_profiler = users;
 }
 

@@ -127,10 +127,15 @@ static void time_on_gpu(struct queue *q, struct op *op, uint64_t now)
 	q->last_ticks = leave;
 }
 
+static uint8_t state_of(const struct op *op)
+{
+	return __atomic_load_n(&op->state, __ATOMIC_ACQUIRE);
+}
+
 /* Whether the operation is over; then its times are there. */
 static bool over(struct queue *q, struct op *op)
 {
-	uint8_t state = __atomic_load_n(&op->state, __ATOMIC_ACQUIRE);
+	uint8_t state = state_of(op);
 	int done;
 
 	if (state != ON_GPU)
@@ -168,7 +173,7 @@ static void show_running(uint32_t slot, const struct queue *q, const struct op *
 {
 	struct c4_seg_comm *c = &c4_hook.seg.comms[slot];
 
-	if (q->issuer == &c4_self || op->state != ON_GPU || c->gpu_started > op->opno ||
+	if (q->issuer == &c4_self || state_of(op) != ON_GPU || c->gpu_started > op->opno ||
 	    c4_gpu_event_done(op->start) != 1)
 		return;
 	c->gpu_start_ticks = q->last_ticks > op->enter_ticks ? q->last_ticks : op->enter_ticks;
