@@ -12,6 +12,7 @@
 #include "agent/nccl/shared.h"
 #include "c4/env.h"
 #include "common/base/clock.h"
+#include "common/base/fence.h"
 #include "common/base/hash.h"
 #include "common/base/str.h"
 
@@ -63,7 +64,7 @@ static void *pair_make(void *ours, void *theirs)
 	struct pair *p = pair_at(n);
 
 	__atomic_store_n(&p->number, 0, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	c4_fence_release();
 	__atomic_store_n(&p->ours, ours, __ATOMIC_RELAXED);
 	__atomic_store_n(&p->theirs, theirs, __ATOMIC_RELAXED);
 	__atomic_store_n(&p->number, n, __ATOMIC_RELEASE);
@@ -81,9 +82,8 @@ static struct pair pair_read(void *handle)
 	copy.ours = NULL;
 	if (__atomic_load_n(&p->number, __ATOMIC_ACQUIRE) != n)
 		return copy;
-	copy.ours = __atomic_load_n(&p->ours, __ATOMIC_RELAXED);
-	copy.theirs = __atomic_load_n(&p->theirs, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	copy.ours = __atomic_load_n(&p->ours, __ATOMIC_ACQUIRE);
+	copy.theirs = __atomic_load_n(&p->theirs, __ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&p->number, __ATOMIC_RELAXED) != n)
 		copy = (struct pair){0};
 	return copy;
