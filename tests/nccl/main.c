@@ -3,9 +3,10 @@
  * nccl_host - stands in for a program with NCCL: loads a profiler plugin as NCCL does and replays a
  * stream of events (stream.h) into it.
  *
- *   nccl_host [--plugin FILE] [--api N] [--set NAME=N]… [--dump] [--verbose] STREAM
+ *   nccl_host [--plugin FILE] [--api N] [--set NAME=N]… [--dump] [--verbose] [--linger S] STREAM
  *   nccl_host --ranks N [--nodes M] … STREAM     N processes of itself, started like a job
  *
+ * --linger: stays that long after the stream's last event, as a program does that hangs.
  * STREAM may hold %d, which becomes the rank. Exit status: 0; 1 the stream failed; 2 misuse;
  * 77 the stream says that it does not apply.
  */
@@ -35,6 +36,7 @@ struct options {
 	struct core_options core;
 	int ranks, nodes;
 	bool dump;
+	unsigned int linger_s;
 	uint64_t start_ns; /* the origin, CLOCK_MONOTONIC; 0: now */
 	const char *set[SETS_MAX];
 	int sets;
@@ -52,7 +54,8 @@ static void parse(struct options *o, int argc, char **argv)
 	static const struct option known[] = {
 		{"plugin", 1, NULL, 'p'}, {"api", 1, NULL, 'a'},     {"ranks", 1, NULL, 'r'},
 		{"nodes", 1, NULL, 'n'},  {"set", 1, NULL, 's'},     {"dump", 0, NULL, 'd'},
-		{"start", 1, NULL, 't'},  {"verbose", 0, NULL, 'v'}, {NULL, 0, NULL, 0},
+		{"start", 1, NULL, 't'},  {"verbose", 0, NULL, 'v'}, {"linger", 1, NULL, 'l'},
+		{NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -63,6 +66,7 @@ static void parse(struct options *o, int argc, char **argv)
 		case 'r': o->ranks = atoi(optarg); break;
 		case 'n': o->nodes = atoi(optarg); break;
 		case 't': o->start_ns = strtoull(optarg, NULL, 10); break;
+		case 'l': o->linger_s = (unsigned int)atoi(optarg); break;
 		case 'd': o->dump = true; break;
 		case 'v': o->core.verbose = true; break;
 		case 's':
@@ -192,6 +196,7 @@ static void run_rank(const struct options *o)
 	player_run(&p);
 	if (o->dump)
 		expect_dump(&p);
+	sleep(o->linger_s);
 }
 
 int main(int argc, char **argv)

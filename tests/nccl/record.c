@@ -90,7 +90,6 @@ static bool begin(const char *verb)
 		return false;
 	if (lines++ == lines_max) {
 		put("# cut here: C4_RECORD_LINES\nexit\n");
-		fflush(out);
 		return false;
 	}
 	put("@%" PRId64 " t%d %s", now_us(), thread_number(), verb);
@@ -355,9 +354,12 @@ static void open_file(void)
 		return;
 	snprintf(path, sizeof path, "%s/rank-%s.stream", where, rank ? rank : "0");
 	out = fopen(path, "we");
-	if (out)
-		put("# SPDX-License-Identifier: BSD-3-Clause\n"
-		    "# Recorded from a real NCCL by tests/nccl/record.c.\n");
+	if (!out)
+		return;
+	/* a job that hangs is killed: whole lines, and all of them */
+	setvbuf(out, NULL, _IOLBF, 0);
+	put("# SPDX-License-Identifier: BSD-3-Clause\n"
+	    "# Recorded from a real NCCL by tests/nccl/record.c.\n");
 }
 
 static int init_as(void **ctx, uint64_t id, int *mask, const char *name, int nodes, int ranks,
@@ -403,17 +405,8 @@ static int finalize(void *ctx)
 		put_handle("", ctx);
 		end();
 	}
-	if (out)
-		fflush(out);
 	pthread_mutex_unlock(&lock);
 	return 0;
-}
-
-/* One that ends without finalizing has recorded, too. */
-__attribute__((destructor)) static void close_file(void)
-{
-	if (out)
-		fflush(out);
 }
 
 extern struct abi_plugin ncclProfiler_v4, ncclProfiler_v5;
