@@ -42,8 +42,10 @@ static const struct c4_next_layout layout_v6 = {
 	}
 
 /* descr: as NCCL gave it, for a plugin behind us. */
-static int start(void *ctx, void **handle, const struct c4_prof_event *ev, const void *descr,
-		 const struct c4_next_layout *layout)
+static inline __attribute__((always_inline)) int start(void *ctx, void **handle,
+						       const struct c4_prof_event *ev,
+						       const void *descr,
+						       const struct c4_next_layout *layout)
 {
 	void *made = c4_prof_start(ctx, ev);
 
@@ -54,17 +56,27 @@ static int start(void *ctx, void **handle, const struct c4_prof_event *ev, const
 	return 0;
 }
 
+/* The most frequent event, on the data path: no way round. */
+static inline __attribute__((always_inline)) int start_step(void *ctx, void **handle,
+							    const struct c4_abi_proxy_step *d,
+							    void *parent, const void *descr,
+							    const struct c4_next_layout *layout)
+{
+	void *made = c4_prof_step(c4_next_ours(parent), (uint32_t)d->step);
+
+	if (c4_next_on())
+		made = c4_next_start(made, ctx, C4_ABI_PROXY_STEP, descr, layout);
+	if (handle)
+		*handle = made;
+	return 0;
+}
+
 /* Functions and types as texts, from version 2 on. */
-#define TAKE_COLL(ev, d)                                                                           \
-	((ev)->task = (struct c4_prof_task){.kind = c4_prof_kind((d)->func),                       \
-					    .dtype = c4_prof_dtype((d)->dtype),                    \
-					    .root = (d)->root,                                     \
-					    .count = (d)->count})
-#define TAKE_P2P(ev, d)                                                                            \
-	((ev)->task = (struct c4_prof_task){.kind = c4_prof_kind((d)->func),                       \
-					    .dtype = c4_prof_dtype((d)->dtype),                    \
-					    .root = (d)->peer,                                     \
-					    .count = (d)->count})
+#define TAKE_TASK(ev, d, root_or_peer)                                                             \
+	((ev)->task.kind = c4_prof_kind((d)->func), (ev)->task.dtype = c4_prof_dtype((d)->dtype),  \
+	 (ev)->task.root = (root_or_peer), (ev)->task.count = (d)->count)
+#define TAKE_COLL(ev, d) TAKE_TASK(ev, d, (d)->root)
+#define TAKE_P2P(ev, d)	 TAKE_TASK(ev, d, (d)->peer)
 /* The communicator with each operation, to version 3. */
 #define TAKE_COMM(ev, d) ((ev)->task.name = (d)->name, (ev)->task.comm_hash = (d)->comm_hash)
 
@@ -109,7 +121,7 @@ static int state_v1(void *handle, int state, union c4_abi_args_v1 *args)
 	if (c4_next_on())
 		handle = c4_next_state(handle, state, args);
 	if (state >= C4_ABI_SEND_GPU_WAIT)
-		c4_prof_state(handle, state, NULL);
+		c4_prof_state(handle, state, 0);
 	else if (args)
 		c4_prof_old_state(handle, state, args->proxy_op.steps, args->proxy_op.trans_bytes);
 	return 0;
@@ -153,11 +165,12 @@ static int start_v1(void *ctx, void **handle, struct c4_abi_descr_v1 *d)
 {
 	struct c4_prof_event ev = EVENT(d);
 
+	if (d->type == C4_ABI_PROXY_STEP)
+		return start_step(ctx, handle, &d->proxy_step, d->parent, d, &layout_v1);
 	switch (d->type) {
 	case C4_ABI_COLL: take_coll_v1(&ev, d); break;
 	case C4_ABI_P2P: take_p2p_v1(&ev, d); break;
 	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
-	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
 	default: break;
 	}
 	return start(ctx, handle, &ev, d, &layout_v1);
@@ -168,11 +181,12 @@ static int start_v2(void *ctx, void **handle, struct c4_abi_descr_v2 *d)
 {
 	struct c4_prof_event ev = EVENT(d);
 
+	if (d->type == C4_ABI_PROXY_STEP)
+		return start_step(ctx, handle, &d->proxy_step, d->parent, d, &layout_v2);
 	switch (d->type) {
 	case C4_ABI_COLL: TAKE_COLL(&ev, &d->coll), TAKE_COMM(&ev, &d->coll); break;
 	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p), TAKE_COMM(&ev, &d->p2p); break;
 	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
-	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
 	default: break;
 	}
 	return start(ctx, handle, &ev, d, &layout_v2);
@@ -182,11 +196,12 @@ static int start_v3(void *ctx, void **handle, struct c4_abi_descr_v3 *d)
 {
 	struct c4_prof_event ev = EVENT(d);
 
+	if (d->type == C4_ABI_PROXY_STEP)
+		return start_step(ctx, handle, &d->proxy_step, d->parent, d, &layout_v3);
 	switch (d->type) {
 	case C4_ABI_COLL: TAKE_COLL(&ev, &d->coll), TAKE_COMM(&ev, &d->coll); break;
 	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p), TAKE_COMM(&ev, &d->p2p); break;
 	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
-	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
 	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, 0); break;
 	default: break;
 	}
@@ -197,11 +212,10 @@ static int start_v3(void *ctx, void **handle, struct c4_abi_descr_v3 *d)
 
 static int state_v4(void *handle, int state, union c4_abi_args_v4 *args)
 {
-	uint64_t value = args ? args->kernel_ch.gpu_ns : 0; /* bytes of a step lie there, too */
-
 	if (c4_next_on())
 		handle = c4_next_state(handle, state, args);
-	c4_prof_state(handle, state, args ? &value : NULL);
+	/* a step's bytes lie in the same place */
+	c4_prof_state(handle, state, args ? args->kernel_ch.gpu_ns : 0);
 	return 0;
 }
 
@@ -249,6 +263,8 @@ static int start_v4(void *ctx, void **handle, struct c4_abi_descr_v4 *d)
 {
 	struct c4_prof_event ev = EVENT(d);
 
+	if (d->type == C4_ABI_PROXY_STEP)
+		return start_step(ctx, handle, &d->proxy_step, d->parent, d, &layout_v4);
 	switch (d->type) {
 	case C4_ABI_COLL:
 		TAKE_COLL(&ev, &d->coll);
@@ -256,7 +272,6 @@ static int start_v4(void *ctx, void **handle, struct c4_abi_descr_v4 *d)
 		break;
 	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p); break;
 	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
-	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
 	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, d->kernel_ch.gpu_ns); break;
 	default: break;
 	}
@@ -267,6 +282,8 @@ static int start_v6(void *ctx, void **handle, struct c4_abi_descr_v6 *d)
 {
 	struct c4_prof_event ev = EVENT(d);
 
+	if (d->type == C4_ABI_PROXY_STEP)
+		return start_step(ctx, handle, &d->proxy_step, d->parent, d, &layout_v6);
 	switch (d->type) {
 	case C4_ABI_COLL:
 		TAKE_COLL(&ev, &d->coll);
@@ -278,7 +295,6 @@ static int start_v6(void *ctx, void **handle, struct c4_abi_descr_v6 *d)
 		break;
 	case C4_ABI_P2P: TAKE_P2P(&ev, &d->p2p); break;
 	case C4_ABI_PROXY_OP: take_proxy_op(&ev, &d->proxy_op); break;
-	case C4_ABI_PROXY_STEP: ev.step = (uint32_t)d->proxy_step.step; break;
 	case C4_ABI_KERNEL_CH: take_kernel(&ev, d->kernel_ch.channel, d->kernel_ch.gpu_ns); break;
 	case C4_ABI_COLL_API: ev.captured = d->coll_api.captured; break;
 	case C4_ABI_P2P_API: ev.captured = d->p2p_api.captured; break;

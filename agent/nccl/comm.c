@@ -63,11 +63,6 @@ struct c4_prof_comm *c4_prof_comm_namesake(const void *handle)
 	return NULL;
 }
 
-uint32_t c4_prof_comm_index(const struct c4_prof_comm *c)
-{
-	return (uint32_t)(c - comms);
-}
-
 struct c4_prof_comm *c4_prof_comm_at(uint32_t index)
 {
 	return &comms[index];
@@ -110,12 +105,9 @@ static struct c4_prof_comm *find_unused(void)
 {
 	static uint32_t last;
 
-	for (uint32_t n = 0; n < C4_PROF_COMMS; n++) {
-		struct c4_prof_comm *c = &comms[++last % C4_PROF_COMMS];
-
-		if (!c4_get(&c->tag))
-			return c;
-	}
+	for (uint32_t n = 0; n < C4_PROF_COMMS; n++)
+		if (!c4_get(&comms[++last % C4_PROF_COMMS].tag))
+			return &comms[last % C4_PROF_COMMS];
 	return NULL;
 }
 
@@ -126,9 +118,13 @@ static bool plausible(const struct c4_prof_comm_desc *d)
 
 static void clear(struct c4_prof_comm *c, const struct c4_prof_comm_desc *d)
 {
+	uint32_t i = (uint32_t)(c - comms);
+
+	if (c->index != i)
+		c->index = i;
 	/* the ring need not be cleared: what is in it knows whose it is */
 	c->id = 0;
-	c->slot = C4_COMM_LOST;
+	c4_set(&c->slot, C4_COMM_LOST);
 	c->mask = d->mask;
 	c->version = d->version;
 	c4_set(&c->next_opno, 0);
@@ -161,7 +157,7 @@ static uint64_t open_known(struct c4_prof_comm *c, const struct c4_prof_comm_des
 	c->id = g.id;
 	c->ranks = g.size;
 	c->rank = d->rank;
-	c->slot = c4_comm_add_given(&g);
+	c4_set(&c->slot, c4_comm_add_given(&g));
 	guess_world(d->ranks, d->rank);
 	return c->slot == C4_COMM_LOST ? 0 : tag_of(c->id);
 }
@@ -190,7 +186,7 @@ void *c4_prof_comm_open(const struct c4_prof_comm_desc *d)
 	if (!tag)
 		return handle_of(LOST_INDEX, 0);
 	__atomic_store_n(&c->tag, tag, __ATOMIC_RELEASE);
-	return handle_of(c4_prof_comm_index(c), tag);
+	return handle_of(c->index, tag);
 }
 
 /* The world's size stands for its own, which nobody tells: hence FOREIGN, which is never judged. */
@@ -207,8 +203,8 @@ static void learn(struct c4_prof_comm *c, uint64_t hash, int32_t rank, const cha
 
 	c->rank = rank;
 	c->ranks = g.size;
-	c->slot = c4_comm_add_given(&g);
 	__atomic_store_n(&c->id, id, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->slot, c4_comm_add_given(&g), __ATOMIC_RELEASE);
 }
 
 void c4_prof_comm_learn(struct c4_prof_comm *c, uint64_t hash, int32_t rank, const char *name)

@@ -30,11 +30,12 @@
 struct c4_prof_comm {
 	uint64_t tag;  /* atomic; generation of its handle, 0: not in use */
 	uint64_t id;   /* 0: not known yet (versions 1 to 3 tell it with the first operation) */
-	uint32_t slot; /* of the segment, C4_SEG_NO_COMM while not known */
+	uint32_t slot; /* of the segment, C4_SEG_NO_COMM while not known; atomic */
 	uint32_t ranks;
 	int32_t rank;
 	int *mask;	  /* NCCL's activation mask: one for all its communicators */
 	uint32_t version; /* of the interface */
+	uint32_t index;	  /* in the table */
 
 	/* atomic, all of them */
 	uint64_t next_opno __attribute__((aligned(64)));
@@ -44,7 +45,7 @@ struct c4_prof_comm {
 	uint64_t gpu_plan;  /* newest plan whose kernel has begun */
 	uint64_t own_ticks; /* Σ kernel time */
 	uint32_t kernels;   /* 1: this communicator has kernel events */
-	uint32_t silent;    /* operations that had none, in a row */
+	uint32_t silent;    /* operations that had none */
 	struct c4_gpuclock clock;
 	uint16_t ring[C4_PROF_RING]; /* at seq: index of the operation + 1 */
 };
@@ -81,14 +82,13 @@ struct c4_prof_comm *c4_prof_comm_find(const void *handle);
 /* The communicator that a handle of another process on this node means, or NULL. */
 struct c4_prof_comm *c4_prof_comm_namesake(const void *handle);
 
-/* Place of a communicator in the table, and back; handles of operations are kept by it. */
-uint32_t c4_prof_comm_index(const struct c4_prof_comm *c);
+/* The one at this place of the table. */
 struct c4_prof_comm *c4_prof_comm_at(uint32_t index);
 
-/* Whether events can be recorded of it: its id and its slot are there. */
+/* Whether events can be recorded of it: it has an id and a slot. */
 static inline bool c4_prof_comm_known(const struct c4_prof_comm *c)
 {
-	return __atomic_load_n(&c->id, __ATOMIC_ACQUIRE) && c->slot < C4_SEG_COMMS;
+	return __atomic_load_n(&c->slot, __ATOMIC_ACQUIRE) < C4_SEG_COMMS;
 }
 
 static inline struct c4_seg_comm *c4_prof_comm_seg(const struct c4_prof_comm *c)

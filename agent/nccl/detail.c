@@ -54,7 +54,7 @@ void c4_prof_detail_init(void)
 }
 
 /* At an edge, and only there, the wall clock says what comes. */
-static void turn(uint64_t now)
+static C4_RARE void turn(uint64_t now)
 {
 	uint64_t at = wall_ns() % PERIOD_NS;
 

@@ -32,13 +32,12 @@ struct c4_prof_proxy_op {
 };
 
 struct c4_prof_event {
-	uint32_t type; /* enum c4_abi_event, one bit; others are ignored */
+	uint32_t type; /* enum c4_abi_event, one bit, but for steps; others are ignored */
 	int32_t rank;
 	void *parent;
 	union {
 		struct c4_prof_task task; /* COLL, P2P, CE_COLL */
 		struct c4_prof_proxy_op proxy_op;
-		uint32_t step;
 		bool captured; /* COLL_API: goes into a graph, not to a stream */
 		struct {
 			uint8_t channel;

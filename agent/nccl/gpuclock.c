@@ -79,7 +79,7 @@ static double get_double(const double *p)
 }
 
 /* Makes offset + slope the line that readers use: both in ticks above gpu · rate. */
-static void publish(struct c4_gpuclock *c, double offset, double slope)
+static C4_RARE void publish(struct c4_gpuclock *c, double offset, double slope)
 {
 	uint32_t next = c4_get(&c->at) + 1;
 	struct c4_gpuclock_line *line = &c->line[next % LINES];
@@ -128,7 +128,7 @@ static void refit(struct c4_gpuclock *c)
  * The host's rate was measured when the process had just begun; after the first window it is known
  * to some 10^-7. What was seen so far is kept as one pair, the lowest.
  */
-static void settle(struct c4_gpuclock *c, uint64_t ticks)
+static C4_RARE void settle(struct c4_gpuclock *c, uint64_t ticks)
 {
 	c->gpu0 += (uint64_t)(int64_t)c->open_gpu;
 	c->ticks0 += (uint64_t)(int64_t)(c->open_gpu * c->rate + c->open_above);
@@ -139,7 +139,7 @@ static void settle(struct c4_gpuclock *c, uint64_t ticks)
 	publish(c, 0, 0);
 }
 
-static void close_window(struct c4_gpuclock *c, uint64_t ticks)
+static C4_RARE void close_window(struct c4_gpuclock *c, uint64_t ticks)
 {
 	uint32_t i = c->used++ % C4_GPUCLOCK_WINDOWS;
 
@@ -151,7 +151,7 @@ static void close_window(struct c4_gpuclock *c, uint64_t ticks)
 	refit(c);
 }
 
-static void begin(struct c4_gpuclock *c, uint64_t gpu_ns, uint64_t ticks)
+static C4_RARE void begin(struct c4_gpuclock *c, uint64_t gpu_ns, uint64_t ticks)
 {
 	c->gpu0 = gpu_ns;
 	c->ticks0 = ticks;

@@ -3,6 +3,7 @@
 
 #include "agent/hook/comm.h"
 #include "agent/nccl/abi.h"
+#include "agent/nccl/handle.h"
 #include "agent/nccl/pool.h"
 #include "agent/nccl/shared.h"
 #include "agent/nccl/text.h"
@@ -16,7 +17,6 @@
 #define SILENT_KNOWN 8u		  /* so many in a row: this communicator has no kernel events */
 
 #define KERNELS_FROM 3u /* version of the interface */
-#define COUNTED_FROM 4u /* … from which on the number of channels can be believed */
 
 /* flags; a free place has the last two */
 #define MESSAGE	    0x01u
@@ -67,14 +67,17 @@ static uint64_t since(uint64_t now, uint64_t then)
 	return now > then ? now - then : 0;
 }
 
-static struct c4_prof_op *find(struct c4_handle h)
+/* What a handle of this kind means, NULL if it is another or over. */
+static struct c4_prof_op *find(const void *handle, enum c4_handle_kind kind)
 {
-	return c4_pool_alive(&pool, h) ? &ops[h.index] : NULL;
+	struct c4_handle h = c4_handle_read(handle);
+
+	return h.kind == kind && c4_pool_alive(&pool, h) ? &ops[h.index] : NULL;
 }
 
-bool c4_prof_op_alive(struct c4_handle h)
+bool c4_prof_op_alive(const void *handle)
 {
-	return c4_pool_alive(&pool, h);
+	return find(handle, C4_HANDLE_OP) != NULL;
 }
 
 static struct c4_prof_comm *comm_of(const struct c4_prof_op *op)
@@ -193,6 +196,8 @@ static void finish(struct c4_prof_op *op)
 
 	if (__atomic_fetch_or(&op->flags, OVER, __ATOMIC_SEQ_CST) & OVER)
 		return;
+	if (c4_get(&c->tail_seq) == c4_get(&op->seq))
+		c4_raise_u64(&c->tail_seq, c4_get(&op->seq) + 1);
 	s = measure(c, op);
 	if (!c4_get(&op->began))
 		count_started(c, op, s.enter);
@@ -259,7 +264,7 @@ static struct c4_prof_op *in_flight(const struct c4_prof_comm *c, uint64_t seq)
 	uint16_t i = c4_get(&c->ring[seq % C4_PROF_RING]);
 	struct c4_prof_op *op = &ops[i ? i - 1 : 0];
 
-	if (!i || c4_get(&op->seq) != seq || c4_get(&op->comm) != c4_prof_comm_index(c) + 1 ||
+	if (!i || c4_get(&op->seq) != seq || c4_get(&op->comm) != c->index + 1 ||
 	    (__atomic_load_n(&op->flags, __ATOMIC_ACQUIRE) & OVER))
 		return NULL;
 	return op;
@@ -288,10 +293,8 @@ static bool is_silent(const struct c4_prof_comm *c, const struct c4_prof_op *op,
 }
 
 /* Moves the tail past what is over; what was silent for long is. */
-static void advance_tail(struct c4_prof_comm *c, uint64_t seq, uint64_t now)
+static void advance_tail(struct c4_prof_comm *c, uint64_t tail, uint64_t seq, uint64_t now)
 {
-	uint64_t tail = c4_get(&c->tail_seq);
-
 	for (uint32_t n = 0; n < SWEEP && tail < seq; n++, tail++) {
 		struct c4_prof_op *op = in_flight(c, tail);
 
@@ -305,19 +308,29 @@ static void advance_tail(struct c4_prof_comm *c, uint64_t seq, uint64_t now)
 	c4_raise_u64(&c->tail_seq, tail);
 }
 
+static C4_RARE void give_up(const struct c4_prof_comm *c, uint64_t seq)
+{
+	struct c4_prof_op *op = in_flight(c, seq);
+
+	if (!op)
+		return;
+	c4_seg_lose(&c4_hook.seg, C4_LOST_OPS);
+	finish(op);
+}
+
 /* Takes the next place in the ring; who still holds it is given up. */
-static void enqueue(struct c4_prof_comm *c, struct c4_prof_op *op, uint64_t now)
+static void enqueue(struct c4_prof_comm *c, uint32_t i, uint64_t now)
 {
 	uint64_t seq = __atomic_fetch_add(&c->next_seq, 1, __ATOMIC_RELAXED);
-	struct c4_prof_op *oldest = seq >= C4_PROF_OPEN ? in_flight(c, seq - C4_PROF_OPEN) : NULL;
+	uint64_t tail = c4_get(&c->tail_seq);
 
-	if (oldest) {
-		c4_seg_lose(&c4_hook.seg, C4_LOST_OPS);
-		finish(oldest);
-	}
-	c4_set(&op->seq, seq);
-	c4_set(&c->ring[seq % C4_PROF_RING], (uint16_t)(op - ops + 1));
-	advance_tail(c, seq, now);
+	c4_set(&ops[i].seq, seq);
+	c4_set(&c->ring[seq % C4_PROF_RING], (uint16_t)(i + 1));
+	if (tail >= seq)
+		return;
+	if (seq - tail >= C4_PROF_OPEN)
+		give_up(c, seq - C4_PROF_OPEN);
+	advance_tail(c, tail, seq, now);
 }
 
 /* ---- the beginning --------------------------------------------------------------------------- */
@@ -352,7 +365,7 @@ static uint64_t count_message(struct c4_prof_comm *c, const struct c4_prof_task 
 }
 
 /* No room to follow it: it counts all the same, and as over. */
-static void *begin_untracked(struct c4_prof_comm *c, bool message, uint64_t opno)
+static C4_RARE void *begin_untracked(struct c4_prof_comm *c, bool message, uint64_t opno)
 {
 	c4_seg_lose(&c4_hook.seg, C4_LOST_OPS);
 	if (!message) {
@@ -376,16 +389,14 @@ static void fill(struct c4_prof_op *op, const struct c4_prof_comm *c, const stru
 	c4_set(&op->plan, c4_get(&c->plan));
 	c4_set(&op->root, t->root);
 	c4_set(&op->kind, t->kind);
-	c4_set(&op->channels, c->version < COUNTED_FROM ? 0 : t->channels);
+	c4_set(&op->channels, t->channels);
 }
 
 /* Publishes a filled place: whose it is first, for c4_prof_ops_drop(). */
-static void *publish(struct c4_prof_op *op, const struct c4_prof_comm *c, uint32_t flags)
+static void *publish(uint32_t i, const struct c4_prof_comm *c, uint32_t flags)
 {
-	uint32_t i = (uint32_t)(op - ops);
-
-	__atomic_store_n(&op->comm, (uint16_t)(c4_prof_comm_index(c) + 1), __ATOMIC_RELEASE);
-	__atomic_store_n(&op->flags, flags, __ATOMIC_RELEASE);
+	__atomic_store_n(&ops[i].comm, (uint16_t)(c->index + 1), __ATOMIC_RELEASE);
+	__atomic_store_n(&ops[i].flags, flags, __ATOMIC_RELEASE);
 	return c4_handle_make((struct c4_handle){
 		.kind = C4_HANDLE_OP, .index = (uint16_t)i, .gen = c4_pool_gen(&pool, i)});
 }
@@ -397,25 +408,21 @@ void *c4_prof_op_begin(struct c4_prof_comm *c, const struct c4_prof_event *ev)
 	uint64_t now = now_ticks(), bytes = c4_prof_bytes(t, c->ranks);
 	uint64_t opno = message ? count_message(c, t, bytes) : enter(c, t, bytes, now);
 	uint32_t i = c4_pool_take(&pool);
-	struct c4_prof_op *op;
 	void *handle;
 
 	if (i == C4_POOL_EMPTY)
 		return begin_untracked(c, message, opno);
-	op = &ops[i];
-	fill(op, c, t, now);
-	c4_set(&op->opno, opno);
-	c4_set(&op->bytes, bytes);
-	if (message) /* with how many channels it says never holds */
-		c4_set(&op->channels, 0);
-	handle = publish(op, c, (message ? MESSAGE : 0) | (t->copy_engine ? COPY_ENGINE : 0));
-	enqueue(c, op, now);
+	fill(&ops[i], c, t, now);
+	c4_set(&ops[i].opno, opno);
+	c4_set(&ops[i].bytes, bytes);
+	handle = publish(i, c, (message ? MESSAGE : 0) | (t->copy_engine ? COPY_ENGINE : 0));
+	enqueue(c, i, now);
 	return handle;
 }
 
-void c4_prof_op_end(struct c4_handle h)
+void c4_prof_op_end(const void *handle)
 {
-	struct c4_prof_op *op = find(h);
+	struct c4_prof_op *op = find(handle, C4_HANDLE_OP);
 
 	if (!op || (c4_get(&op->flags) & HANDED_OVER))
 		return;
@@ -445,9 +452,10 @@ static void kernel_seen(struct c4_prof_comm *c, struct c4_prof_op *op, uint64_t 
 		look_back(c, c4_get(&op->seq));
 }
 
-void *c4_prof_kernel_begin(struct c4_handle h, uint32_t channel, uint64_t gpu_ns)
+void *c4_prof_kernel_begin(const void *handle, uint32_t channel, uint64_t gpu_ns)
 {
-	struct c4_prof_op *op = find(h);
+	struct c4_prof_op *op = find(handle, C4_HANDLE_OP);
+	struct c4_handle h = c4_handle_read(handle);
 	uint64_t bit = channel_bit(channel), now = now_ticks();
 	struct c4_prof_comm *c;
 
@@ -465,9 +473,9 @@ void *c4_prof_kernel_begin(struct c4_handle h, uint32_t channel, uint64_t gpu_ns
 	return c4_handle_make(h);
 }
 
-void c4_prof_kernel_time(struct c4_handle h, uint64_t gpu_ns)
+void c4_prof_kernel_time(const void *handle, uint64_t gpu_ns)
 {
-	struct c4_prof_op *op = find(h);
+	struct c4_prof_op *op = find(handle, C4_HANDLE_KERNEL);
 
 	if (!op)
 		return;
@@ -475,22 +483,22 @@ void c4_prof_kernel_time(struct c4_handle h, uint64_t gpu_ns)
 	c4_raise_u64(&op->gpu_last, gpu_ns);
 }
 
-void c4_prof_kernel_end(struct c4_handle h)
+void c4_prof_kernel_end(const void *handle)
 {
-	struct c4_prof_op *op = find(h);
+	struct c4_prof_op *op = find(handle, C4_HANDLE_KERNEL);
 
 	if (!op)
 		return;
 	c4_set(&op->host_last, now_ticks());
-	__atomic_fetch_or(&op->ended, channel_bit(h.sub), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&op->ended, channel_bit(c4_handle_read(handle).sub), __ATOMIC_SEQ_CST);
 	check(op);
 }
 
 /* ---- proxies --------------------------------------------------------------------------------- */
 
-bool c4_prof_op_proxy_begin(struct c4_handle h, struct c4_prof_parent *ret)
+bool c4_prof_op_proxy_begin(const void *handle, struct c4_prof_parent *ret)
 {
-	struct c4_prof_op *op = h.kind == C4_HANDLE_OP ? find(h) : NULL;
+	struct c4_prof_op *op = find(handle, C4_HANDLE_OP);
 
 	if (!op)
 		return false;
@@ -500,9 +508,9 @@ bool c4_prof_op_proxy_begin(struct c4_handle h, struct c4_prof_parent *ret)
 	return true;
 }
 
-void c4_prof_op_proxy_end(struct c4_handle h)
+void c4_prof_op_proxy_end(const void *handle)
 {
-	struct c4_prof_op *op = h.kind == C4_HANDLE_OP ? find(h) : NULL;
+	struct c4_prof_op *op = find(handle, C4_HANDLE_OP);
 
 	if (!op)
 		return;
@@ -520,7 +528,7 @@ void c4_prof_ops_drop(const struct c4_prof_comm *c)
 	for (uint32_t i = 0; i < used && i < OPS; i++) {
 		struct c4_prof_op *op = &ops[i];
 
-		if (__atomic_load_n(&op->comm, __ATOMIC_ACQUIRE) != c4_prof_comm_index(c) + 1)
+		if (__atomic_load_n(&op->comm, __ATOMIC_ACQUIRE) != c->index + 1u)
 			continue;
 		if ((__atomic_fetch_or(&op->flags, OVER | both, __ATOMIC_SEQ_CST) & both) != both)
 			give_back(op);

@@ -26,18 +26,18 @@
 
 #include "agent/nccl/comm.h"
 #include "agent/nccl/event.h"
-#include "agent/nccl/handle.h"
 
 /* Once, before all else. salt: differs between processes. */
 void c4_prof_ops_init(uint64_t salt);
 
 /* Handles, NULL: not followed. */
 void *c4_prof_op_begin(struct c4_prof_comm *c, const struct c4_prof_event *ev);
-void *c4_prof_kernel_begin(struct c4_handle op, uint32_t channel, uint64_t gpu_ns);
+void *c4_prof_kernel_begin(const void *op, uint32_t channel, uint64_t gpu_ns);
 
-void c4_prof_op_end(struct c4_handle op);
-void c4_prof_kernel_time(struct c4_handle kernel, uint64_t gpu_ns);
-void c4_prof_kernel_end(struct c4_handle kernel);
+/* These take handles of theirs; any that is over, or somebody else's, is ignored. */
+void c4_prof_op_end(const void *op);
+void c4_prof_kernel_time(const void *kernel, uint64_t gpu_ns);
+void c4_prof_kernel_end(const void *kernel);
 
 /* What a proxy operation wants to know of its parent. */
 struct c4_prof_parent {
@@ -46,10 +46,10 @@ struct c4_prof_parent {
 };
 
 /* A proxy operation begins for it: false if it is not ours or gone. */
-bool c4_prof_op_proxy_begin(struct c4_handle op, struct c4_prof_parent *ret);
-void c4_prof_op_proxy_end(struct c4_handle op);
+bool c4_prof_op_proxy_begin(const void *op, struct c4_prof_parent *ret);
+void c4_prof_op_proxy_end(const void *op);
 
-bool c4_prof_op_alive(struct c4_handle op);
+bool c4_prof_op_alive(const void *op);
 
 /* The communicator is closed: nothing more is recorded of its operations. */
 void c4_prof_ops_drop(const struct c4_prof_comm *c);

@@ -19,6 +19,7 @@
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 
+#define CALLS_FROM 5u /* version that tells of the program's calls */
 #define LOCK_TRIES                                                                                 \
 	1000 /* creations of many communicators at a time, the first makes the segment             \
 	      */
@@ -174,7 +175,8 @@ static void *handed_over(const void *ctx, const struct c4_prof_event *ev)
 		c4_prof_comm_learn(c, ev->task.comm_hash, ev->rank, ev->task.name);
 	if (!c4_prof_comm_known(c))
 		return NULL;
-	c4_prof_detail_look(c->mask, c->version, c4_ticks(c4_hook.clock));
+	if (c->version < CALLS_FROM)
+		c4_prof_detail_look(c->mask, c->version, c4_ticks(c4_hook.clock));
 	return c4_prof_op_begin(c, ev);
 }
 
@@ -186,29 +188,17 @@ static void planned(const void *ctx)
 		__atomic_fetch_add(&c->plan, 1, __ATOMIC_RELAXED);
 }
 
-static struct c4_handle handle_of(const void *handle, enum c4_handle_kind kind)
-{
-	struct c4_handle h = c4_handle_read(handle);
-
-	if (h.kind != kind)
-		h.index = UINT16_MAX; /* in no pool */
-	return h;
-}
-
 void *c4_prof_start(const void *ctx, const struct c4_prof_event *ev)
 {
 	if (!c4_hook_live())
 		return NULL;
 	switch (ev->type) {
+	case C4_ABI_PROXY_OP: return c4_prof_proxy_begin(ctx, ev);
+	case C4_ABI_KERNEL_CH:
+		return c4_prof_kernel_begin(ev->parent, ev->kernel.channel, ev->kernel.gpu_ns);
 	case C4_ABI_COLL:
 	case C4_ABI_P2P:
 	case C4_ABI_CE_COLL: return handed_over(ctx, ev);
-	case C4_ABI_PROXY_OP: return c4_prof_proxy_begin(ctx, ev);
-	case C4_ABI_PROXY_STEP:
-		return c4_prof_step_begin(handle_of(ev->parent, C4_HANDLE_PROXY), ev->step);
-	case C4_ABI_KERNEL_CH:
-		return c4_prof_kernel_begin(handle_of(ev->parent, C4_HANDLE_OP), ev->kernel.channel,
-					    ev->kernel.gpu_ns);
 	case C4_ABI_COLL_API: called(ctx, !ev->captured); return NULL;
 	case C4_ABI_P2P_API: called(ctx, false); return NULL;
 	case C4_ABI_GROUP: planned(ctx); return NULL;
@@ -216,39 +206,40 @@ void *c4_prof_start(const void *ctx, const struct c4_prof_event *ev)
 	}
 }
 
+void *c4_prof_step(const void *proxy, uint32_t number)
+{
+	return c4_hook_live() ? c4_prof_step_begin(proxy, number) : NULL;
+}
+
 void c4_prof_stop(const void *handle)
 {
-	struct c4_handle h = c4_handle_read(handle);
-
-	if (!handle || !c4_hook_live())
+	if (!c4_hook_live())
 		return;
-	switch (h.kind) {
-	case C4_HANDLE_OP: c4_prof_op_end(h); break;
-	case C4_HANDLE_KERNEL: c4_prof_kernel_end(h); break;
-	case C4_HANDLE_PROXY: c4_prof_proxy_end(h); break;
-	case C4_HANDLE_STEP: c4_prof_step_end(h); break;
+	switch (c4_handle_read(handle).kind) {
+	case C4_HANDLE_OP: c4_prof_op_end(handle); break;
+	case C4_HANDLE_KERNEL: c4_prof_kernel_end(handle); break;
+	case C4_HANDLE_PROXY: c4_prof_proxy_end(handle); break;
+	case C4_HANDLE_STEP: c4_prof_step_end(handle); break;
 	default: break;
 	}
 }
 
-void c4_prof_state(const void *handle, int state, const uint64_t *value)
+void c4_prof_state(const void *handle, int state, uint64_t value)
 {
-	struct c4_handle h = c4_handle_read(handle);
+	uint8_t kind = c4_handle_read(handle).kind;
 
-	if (!handle || !c4_hook_live())
+	if (!c4_hook_live())
 		return;
-	if (h.kind == C4_HANDLE_STEP)
-		c4_prof_step_state(h, state, value);
-	else if (h.kind == C4_HANDLE_KERNEL && state == C4_ABI_KERNEL_CH_STOP && value)
-		c4_prof_kernel_time(h, *value);
-	else if (h.kind == C4_HANDLE_PROXY && state == C4_ABI_PROXY_IN_PROGRESS)
-		c4_prof_proxy_progresses(h);
+	if (kind == C4_HANDLE_STEP)
+		c4_prof_step_state(handle, state, value);
+	else if (kind == C4_HANDLE_KERNEL && state == C4_ABI_KERNEL_CH_STOP)
+		c4_prof_kernel_time(handle, value);
+	else if (kind == C4_HANDLE_PROXY && state == C4_ABI_PROXY_IN_PROGRESS)
+		c4_prof_proxy_progresses(handle);
 }
 
 void c4_prof_old_state(const void *handle, int state, int steps, uint64_t bytes)
 {
-	struct c4_handle h = c4_handle_read(handle);
-
-	if (h.kind == C4_HANDLE_PROXY && c4_hook_live())
-		c4_prof_proxy_state(h, state, steps, bytes);
+	if (c4_hook_live())
+		c4_prof_proxy_state(handle, state, steps, bytes);
 }

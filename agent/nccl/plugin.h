@@ -32,8 +32,12 @@ void c4_prof_finalize(const void *ctx);
 void *c4_prof_start(const void *ctx, const struct c4_prof_event *ev);
 void c4_prof_stop(const void *handle);
 
-/* An event is in a state (enum c4_abi_state). value: bytes of a step, GPU time of a kernel. */
-void c4_prof_state(const void *handle, int state, const uint64_t *value);
+/* A step of a proxy operation, told again at each pass of the proxy. */
+void *c4_prof_step(const void *proxy, uint32_t number);
+
+/* An event is in a state (enum c4_abi_state). value: bytes of a step, GPU time of a kernel; 0: not
+ * told. */
+void c4_prof_state(const void *handle, int state, uint64_t value);
 
 /* The same, as versions 1 to 3 tell it of proxy operations. */
 void c4_prof_old_state(const void *handle, int state, int steps, uint64_t bytes);

@@ -5,6 +5,7 @@
 
 #include "agent/nccl/abi.h"
 #include "agent/nccl/conn.h"
+#include "agent/nccl/handle.h"
 #include "agent/nccl/op.h"
 #include "agent/nccl/pool.h"
 #include "agent/nccl/shared.h"
@@ -43,7 +44,7 @@ static struct proxy proxies[PROXIES] __attribute__((aligned(64)));
 static struct c4_pool_cell cells[PROXIES];
 static struct c4_pool pool __attribute__((aligned(64))) = {.cap = PROXIES, .cells = cells};
 static int32_t own_pid;
-static double us_per_tick;
+static uint64_t us_per_tick; /* · 2^64 */
 
 static_assert(PROXIES <= C4_HANDLE_INDEXES, "an index fits into a handle");
 
@@ -55,7 +56,7 @@ void c4_prof_proxies_init(uint64_t salt, int32_t pid)
 	pool.salt = salt;
 	own_pid = pid;
 	c4_tick_rate_init(&rate, h->clock, h->ticks0, h->mono0_ns);
-	us_per_tick = rate.ns_per_tick / 1e3;
+	us_per_tick = (uint64_t)(rate.ns_per_tick / 1e3 * 0x1p64);
 }
 
 static uint64_t now_ticks(void)
@@ -63,14 +64,12 @@ static uint64_t now_ticks(void)
 	return c4_ticks(c4_hook.clock);
 }
 
-static struct c4_seg_conn *conn_of(const struct proxy *p)
+/* What a handle of this kind means, NULL if it is another or over. */
+static struct proxy *find(const void *handle, enum c4_handle_kind kind)
 {
-	return c4_get(&p->conn);
-}
+	struct c4_handle h = c4_handle_read(handle);
 
-static struct proxy *find(struct c4_handle h)
-{
-	return c4_pool_alive(&pool, h) ? &proxies[h.index] : NULL;
+	return h.kind == kind && c4_pool_alive(&pool, h) ? &proxies[h.index] : NULL;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -85,217 +84,229 @@ static uint64_t since(uint64_t now, uint64_t then)
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
-/* What the connection waits for: its oldest step. */
-static void show(struct proxy *p, uint32_t phase, uint64_t now)
+/* A step in motion. */
+struct motion {
+	struct proxy *p;
+	struct c4_seg_conn *conn;
+	struct step *step;
+	uint64_t now;
+};
+
+/* The connection is where its oldest step is. */
+static inline void change(const struct motion *m, uint8_t phase)
 {
-	c4_set(&conn_of(p)->phase, phase);
-	c4_set(&conn_of(p)->change_ticks, now);
+	c4_set(&m->step->phase, phase);
+	c4_set(&m->step->since, m->now);
+	if (c4_get(&m->step->live) == c4_get(&m->p->oldest) + 1)
+		c4_set(&m->conn->phase, phase);
+	c4_set(&m->conn->change_ticks, m->now);
 }
 
-static void show_if_oldest(struct proxy *p, const struct step *s, uint64_t now)
+static inline void count(uint64_t *sum)
 {
-	if (c4_get(&s->live) == c4_get(&p->oldest) + 1)
-		c4_set(&conn_of(p)->phase, c4_get(&s->phase));
-	c4_set(&conn_of(p)->change_ticks, now);
-}
-
-static void change(struct proxy *p, struct step *s, uint8_t phase, uint64_t now)
-{
-	c4_set(&s->phase, phase);
-	c4_set(&s->since, now);
-	show_if_oldest(p, s, now);
+	__atomic_fetch_add(sum, 1, __ATOMIC_RELEASE);
 }
 
 /* Counts a step as far as this; a stage that was not told comes with the next one, in order. */
-static void advance(struct proxy *p, struct step *s, enum stage stage)
+static inline void advance(const struct motion *m, enum stage to)
 {
-	struct c4_seg_conn *c = conn_of(p);
-	uint64_t *const sums[] = {[STAGE_POSTED] = &c->posted,
-				  [STAGE_TRANSMITTED] = &c->transmitted,
-				  [STAGE_DONE] = &c->done};
+	enum stage from = c4_get(&m->step->stage);
 
-	for (uint8_t at = c4_get(&s->stage); at < stage; at++)
-		__atomic_fetch_add(sums[at + 1], 1, __ATOMIC_RELEASE);
-	if (c4_get(&s->stage) < stage)
-		c4_set(&s->stage, (uint8_t)stage);
+	if (from >= to)
+		return;
+	if (from < STAGE_POSTED)
+		count(&m->conn->posted);
+	if (to >= STAGE_TRANSMITTED && from < STAGE_TRANSMITTED)
+		count(&m->conn->transmitted);
+	if (to >= STAGE_DONE)
+		count(&m->conn->done);
+	c4_set(&m->step->stage, (uint8_t)to);
 }
 
 /* A transmission took so long. */
-static void took(struct c4_seg_conn *c, uint64_t ticks)
+static inline void took(struct c4_seg_conn *c, uint64_t ticks)
 {
-	double us = (double)ticks * us_per_tick;
-	uint32_t cut = us < (double)UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+	uint64_t us = (uint64_t)((unsigned __int128)ticks * us_per_tick >> 64);
 
-	if (cut > c4_get(&c->max_us))
-		c4_set(&c->max_us, cut);
+	if (us > c4_get(&c->max_us))
+		c4_set(&c->max_us, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX);
 }
 
 /* ---- states of a step ------------------------------------------------------------------------ */
 
 /* The sender's GPU has produced it. */
-static void produced(struct proxy *p, struct step *s, uint64_t now)
+static inline void produced(const struct motion *m)
 {
-	if (c4_get(&s->phase) != C4_CONN_GPU_WAIT)
+	uint64_t from = later(c4_get(&m->step->since), c4_get(&m->p->ready_ticks));
+
+	if (c4_get(&m->step->phase) != C4_CONN_GPU_WAIT)
 		return;
-	c4_seg_add(&conn_of(p)->gpu_ticks,
-		   since(now, later(c4_get(&s->since), c4_get(&p->ready_ticks))));
-	c4_set(&p->ready_ticks, now);
+	c4_seg_add(&m->conn->gpu_ticks, since(m->now, from));
+	c4_set(&m->p->ready_ticks, m->now);
 }
 
-static void wait_for_peer(struct proxy *p, struct step *s, uint64_t now)
+static void posted_to_peer(const struct motion *m, uint64_t bytes)
 {
-	if (c4_get(&s->phase) == C4_CONN_PEER_WAIT) /* told at every pass of the proxy */
-		return;
-	produced(p, s, now);
-	change(p, s, C4_CONN_PEER_WAIT, now);
+	produced(m);
+	if (c4_get(&m->step->phase) == C4_CONN_PEER_WAIT)
+		c4_seg_add(&m->conn->peer_ticks, since(m->now, c4_get(&m->step->since)));
+	c4_set(&m->step->bytes, bytes);
+	advance(m, STAGE_POSTED);
+	change(m, C4_CONN_SENDING);
 }
 
-static void posted_to_peer(struct proxy *p, struct step *s, uint64_t bytes, uint64_t now)
+static void arrived(const struct motion *m, uint64_t bytes)
 {
-	produced(p, s, now);
-	if (c4_get(&s->phase) == C4_CONN_PEER_WAIT)
-		c4_seg_add(&conn_of(p)->peer_ticks, since(now, c4_get(&s->since)));
-	c4_set(&s->bytes, bytes);
-	advance(p, s, STAGE_POSTED);
-	change(p, s, C4_CONN_SENDING, now);
-}
+	uint64_t from = later(c4_get(&m->step->since), c4_get(&m->p->ready_ticks));
+	uint64_t wait = since(m->now, from);
 
-static void arrived(struct proxy *p, struct step *s, uint64_t bytes, uint64_t now)
-{
-	uint64_t wait = since(now, later(c4_get(&s->since), c4_get(&p->ready_ticks)));
-
-	if (c4_get(&s->phase) == C4_CONN_RECEIVING) {
-		c4_seg_add(&conn_of(p)->peer_ticks, wait);
-		c4_seg_add(&conn_of(p)->busy_ticks, wait);
-		took(conn_of(p), wait);
+	if (c4_get(&m->step->phase) == C4_CONN_RECEIVING) {
+		c4_seg_add(&m->conn->peer_ticks, wait);
+		c4_seg_add(&m->conn->busy_ticks, wait);
+		took(m->conn, wait);
 	}
-	c4_set(&p->ready_ticks, now);
-	c4_seg_add(&conn_of(p)->bytes, bytes);
-	advance(p, s, STAGE_TRANSMITTED);
-	change(p, s, C4_CONN_FLUSHING, now);
+	c4_set(&m->p->ready_ticks, m->now);
+	c4_seg_add(&m->conn->bytes, bytes);
+	advance(m, STAGE_TRANSMITTED);
+	change(m, C4_CONN_FLUSHING);
 }
 
-static void step_state(struct proxy *p, struct step *s, int state, const uint64_t *bytes,
-		       uint64_t now)
+static void step_state(const struct motion *m, int state, uint64_t bytes)
 {
 	switch (state) {
-	case C4_ABI_SEND_GPU_WAIT: change(p, s, C4_CONN_GPU_WAIT, now); break;
-	case C4_ABI_SEND_PEER_WAIT: wait_for_peer(p, s, now); break;
-	case C4_ABI_SEND_WAIT: posted_to_peer(p, s, bytes ? *bytes : 0, now); break;
-	case C4_ABI_RECV_WAIT:
-		advance(p, s, STAGE_POSTED);
-		change(p, s, C4_CONN_RECEIVING, now);
+	case C4_ABI_SEND_GPU_WAIT: change(m, C4_CONN_GPU_WAIT); break;
+	case C4_ABI_SEND_PEER_WAIT:
+		produced(m);
+		change(m, C4_CONN_PEER_WAIT);
 		break;
-	case C4_ABI_RECV_FLUSH_WAIT: arrived(p, s, bytes ? *bytes : 0, now); break;
-	case C4_ABI_RECV_GPU_WAIT: change(p, s, C4_CONN_GPU_WAIT, now); break;
+	case C4_ABI_SEND_WAIT: posted_to_peer(m, bytes); break;
+	case C4_ABI_RECV_WAIT:
+		advance(m, STAGE_POSTED);
+		change(m, C4_CONN_RECEIVING);
+		break;
+	case C4_ABI_RECV_FLUSH_WAIT: arrived(m, bytes); break;
+	case C4_ABI_RECV_GPU_WAIT: change(m, C4_CONN_GPU_WAIT); break;
 	default: break;
 	}
 }
 
-/* The live step a handle means, or NULL. */
-static struct step *step_of(struct proxy *p, struct c4_handle h)
+/* The live step of this number (its low bits), or NULL. */
+static inline struct step *step_of(struct proxy *p, uint8_t number)
 {
-	struct step *s = &p->steps[h.sub % STEPS];
+	struct step *s = &p->steps[number % STEPS];
 	uint32_t live = c4_get(&s->live);
 
-	return live && (uint8_t)(live - 1) == h.sub ? s : NULL;
+	return live && (uint8_t)(live - 1) == number ? s : NULL;
 }
 
-void c4_prof_step_state(struct c4_handle h, int state, const uint64_t *bytes)
+static inline void tell_state(struct proxy *p, uint8_t number, int state, uint64_t bytes)
 {
-	struct proxy *p = find(h);
-	struct step *s = p ? step_of(p, h) : NULL;
+	struct step *s = step_of(p, number);
 
-	if (s)
-		step_state(p, s, state, bytes, now_ticks());
+	/* that the peer is not ready is told at every pass of the proxy: the first time counts */
+	if (s && (state != C4_ABI_SEND_PEER_WAIT || c4_get(&s->phase) != C4_CONN_PEER_WAIT))
+		step_state(&(struct motion){p, c4_get(&p->conn), s, now_ticks()}, state, bytes);
+}
+
+void c4_prof_step_state(const void *handle, int state, uint64_t bytes)
+{
+	struct proxy *p = find(handle, C4_HANDLE_STEP);
+
+	if (p)
+		tell_state(p, c4_handle_read(handle).sub, state, bytes);
 }
 
 /* ---- a step's life --------------------------------------------------------------------------- */
 
 /* What the connection works for is what its proxy moves, not what waits in its queue. */
-static void first_step(struct proxy *p, uint32_t step)
+static C4_RARE void first_step(struct proxy *p, uint32_t step)
 {
 	c4_set(&p->stepped, true);
 	c4_set(&p->oldest, step);
-	c4_set(&conn_of(p)->opno, c4_get(&p->opno));
+	c4_set(&c4_get(&p->conn)->opno, c4_get(&p->opno));
 }
 
-void *c4_prof_step_begin(struct c4_handle h, uint32_t step)
+static void begin_step(struct proxy *p, struct step *s, uint32_t number)
 {
-	struct proxy *p = find(h);
+	if (!c4_get(&p->stepped))
+		first_step(p, number);
+	c4_set(&s->bytes, 0);
+	c4_set(&s->stage, STAGE_NONE);
+	c4_set(&s->live, number + 1);
+	change(&(struct motion){p, c4_get(&p->conn), s, now_ticks()}, C4_CONN_IDLE);
+}
+
+void *c4_prof_step_begin(const void *handle, uint32_t number)
+{
+	struct proxy *p = find(handle, C4_HANDLE_PROXY);
+	struct c4_handle h = c4_handle_read(handle);
 	struct step *s;
 
 	if (!p)
 		return NULL;
-	s = &p->steps[step % STEPS];
+	s = &p->steps[number % STEPS];
+	if (c4_get(&s->live) != number + 1) /* told at every pass of the proxy */
+		begin_step(p, s, number);
 	h.kind = C4_HANDLE_STEP;
-	h.sub = (uint8_t)step;
-	if (c4_get(&s->live) == step + 1) /* told at every pass of the proxy */
-		return c4_handle_make(h);
-	if (!c4_get(&p->stepped))
-		first_step(p, step);
-	c4_set(&s->bytes, 0);
-	c4_set(&s->stage, STAGE_NONE);
-	c4_set(&s->live, step + 1);
-	change(p, s, C4_CONN_IDLE, now_ticks());
+	h.sub = (uint8_t)number;
 	return c4_handle_make(h);
 }
 
-/* The next one is the oldest now. */
-static void pass_on(struct proxy *p, uint32_t step, uint64_t now)
+/* It is over; the next one may be the oldest now. */
+static inline void pass_on(const struct motion *m)
 {
-	const struct step *next = &p->steps[(step + 1) % STEPS];
-	bool live = c4_get(&next->live) == step + 2;
+	uint32_t behind = c4_get(&m->step->live); /* its number + 1 */
+	const struct step *next = &m->p->steps[behind % STEPS];
 
-	if (c4_get(&p->oldest) == step) {
-		c4_set(&p->oldest, step + 1);
-		show(p, live ? c4_get(&next->phase) : C4_CONN_IDLE, now);
-	}
-	c4_set(&conn_of(p)->change_ticks, now);
+	c4_set(&m->step->live, 0);
+	c4_set(&m->conn->change_ticks, m->now);
+	if (c4_get(&m->p->oldest) + 1 != behind)
+		return;
+	c4_set(&m->p->oldest, behind);
+	c4_set(&m->conn->phase,
+	       c4_get(&next->live) == behind + 1 ? c4_get(&next->phase) : C4_CONN_IDLE);
 }
 
-static void end_step(struct proxy *p, struct step *s, uint64_t now)
+static void end_step(const struct motion *m)
 {
-	uint64_t begin = later(c4_get(&s->since), c4_get(&p->end_ticks));
-	uint32_t step = c4_get(&s->live) - 1;
+	uint64_t from = c4_get(&m->step->since), bytes = c4_get(&m->step->bytes);
+	uint64_t wait = since(m->now, later(from, c4_get(&m->p->end_ticks)));
+	uint8_t phase = c4_get(&m->step->phase);
 
-	if (c4_get(&s->phase) == C4_CONN_SENDING) {
-		c4_seg_add(&conn_of(p)->busy_ticks, since(now, begin));
-		c4_seg_add(&conn_of(p)->bytes, c4_get(&s->bytes));
-		took(conn_of(p), since(now, c4_get(&s->since)));
-	} else if (c4_get(&s->stage) == STAGE_TRANSMITTED &&
-		   c4_get(&s->phase) == C4_CONN_GPU_WAIT) {
-		c4_seg_add(&conn_of(p)->gpu_ticks, since(now, begin));
+	if (phase == C4_CONN_SENDING) {
+		c4_seg_add(&m->conn->busy_ticks, wait);
+		c4_seg_add(&m->conn->bytes, bytes);
+		took(m->conn, since(m->now, from));
+	} else if (phase == C4_CONN_GPU_WAIT && c4_get(&m->step->stage) == STAGE_TRANSMITTED) {
+		c4_seg_add(&m->conn->gpu_ticks, wait);
 	}
-	c4_set(&p->end_ticks, now);
-	advance(p, s, STAGE_DONE);
-	c4_set(&s->live, 0);
-	pass_on(p, step, now);
+	c4_set(&m->p->end_ticks, m->now);
+	advance(m, STAGE_DONE);
+	pass_on(m);
 }
 
-void c4_prof_step_end(struct c4_handle h)
+void c4_prof_step_end(const void *handle)
 {
-	struct proxy *p = find(h);
-	struct step *s = p ? step_of(p, h) : NULL;
+	struct proxy *p = find(handle, C4_HANDLE_STEP);
+	struct step *s = p ? step_of(p, c4_handle_read(handle).sub) : NULL;
 
 	if (s)
-		end_step(p, s, now_ticks());
+		end_step(&(struct motion){p, c4_get(&p->conn), s, now_ticks()});
 }
 
 /* ---- versions 1 to 3 ------------------------------------------------------------------------- */
 
-void c4_prof_proxy_state(struct c4_handle h, int state, int steps, uint64_t bytes)
+void c4_prof_proxy_state(const void *handle, int state, int steps, uint64_t bytes)
 {
-	struct proxy *p = find(h);
+	struct proxy *p = find(handle, C4_HANDLE_PROXY);
 
 	if (!p)
 		return;
 	if (state == C4_ABI_SEND_REM_FIFO_WAIT && steps > 0) {
-		h.sub = (uint8_t)(steps - 1);
-		c4_prof_step_state(h, C4_ABI_SEND_PEER_WAIT, NULL);
+		tell_state(p, (uint8_t)(steps - 1), C4_ABI_SEND_PEER_WAIT, 0);
 	} else if ((state == C4_ABI_SEND_DONE || state == C4_ABI_RECV_RECEIVED) &&
 		   bytes > c4_get(&p->bytes)) {
-		c4_seg_add(&conn_of(p)->bytes, bytes - c4_get(&p->bytes));
+		c4_seg_add(&c4_get(&p->conn)->bytes, bytes - c4_get(&p->bytes));
 		c4_set(&p->bytes, bytes);
 	}
 }
@@ -315,7 +326,7 @@ static struct c4_prof_comm *find_origin(const void *ctx, const struct c4_prof_ev
 	*ret = (struct origin){0};
 	if (foreign)
 		return c4_prof_comm_namesake(ctx);
-	if (!c4_prof_op_proxy_begin(c4_handle_read(ev->parent), &ret->parent))
+	if (!c4_prof_op_proxy_begin(ev->parent, &ret->parent))
 		return c4_prof_comm_find(ctx);
 	ret->handle = ev->parent;
 	return ret->parent.comm;
@@ -348,7 +359,7 @@ static void fill(struct proxy *p, struct c4_seg_conn *conn, const struct c4_prof
 	c4_set(&p->oldest, 0);
 	for (uint32_t i = 0; i < STEPS; i++)
 		c4_set(&p->steps[i].live, 0);
-	c4_set(&p->comm, (uint16_t)(comm ? c4_prof_comm_index(comm) + 1 : 0));
+	c4_set(&p->comm, (uint16_t)(comm ? comm->index + 1 : 0));
 	__atomic_store_n(&p->used, true, __ATOMIC_RELEASE);
 }
 
@@ -357,7 +368,7 @@ static void release(uint32_t i, uint64_t gen)
 {
 	struct proxy *p = &proxies[i];
 	const void *parent = c4_get(&p->parent);
-	struct c4_seg_conn *conn = conn_of(p);
+	struct c4_seg_conn *conn = c4_get(&p->conn);
 
 	if (!__atomic_exchange_n(&p->used, false, __ATOMIC_SEQ_CST))
 		return;
@@ -365,20 +376,20 @@ static void release(uint32_t i, uint64_t gen)
 		c4_set(&conn->phase, C4_CONN_IDLE);
 	c4_set(&conn->change_ticks, now_ticks());
 	c4_pool_put(&pool, i, gen);
-	c4_prof_op_proxy_end(c4_handle_read(parent));
+	c4_prof_op_proxy_end(parent);
 }
 
 /*
  * Operations that go through no network (collnet, copies by the proxy) begin and never end: those
  * that never took a step and whose parent is over are given back when room is needed.
  */
-static void reclaim(void)
+static C4_RARE void reclaim(void)
 {
 	for (uint32_t i = 0; i < PROXIES; i++) {
 		struct proxy *p = &proxies[i];
 
 		if (__atomic_load_n(&p->used, __ATOMIC_ACQUIRE) && !c4_get(&p->stepped) &&
-		    !c4_prof_op_alive(c4_handle_read(c4_get(&p->parent))))
+		    !c4_prof_op_alive(c4_get(&p->parent)))
 			release(i, c4_pool_gen(&pool, i));
 	}
 }
@@ -425,23 +436,25 @@ void *c4_prof_proxy_begin(const void *ctx, const struct c4_prof_event *ev)
 	if (make_key(ctx, ev, comm, &key))
 		handle = attach(&key, comm, &origin);
 	if (!handle)
-		c4_prof_op_proxy_end(c4_handle_read(origin.handle));
+		c4_prof_op_proxy_end(origin.handle);
 	return handle;
 }
 
-void c4_prof_proxy_progresses(struct c4_handle h)
+void c4_prof_proxy_progresses(const void *handle)
 {
-	struct proxy *p = find(h);
+	struct proxy *p = find(handle, C4_HANDLE_PROXY);
 
 	if (!p)
 		return;
-	c4_set(&conn_of(p)->opno, c4_get(&p->opno));
-	c4_set(&conn_of(p)->change_ticks, now_ticks());
+	c4_set(&c4_get(&p->conn)->opno, c4_get(&p->opno));
+	c4_set(&c4_get(&p->conn)->change_ticks, now_ticks());
 }
 
-void c4_prof_proxy_end(struct c4_handle h)
+void c4_prof_proxy_end(const void *handle)
 {
-	if (find(h))
+	struct c4_handle h = c4_handle_read(handle);
+
+	if (find(handle, C4_HANDLE_PROXY))
 		release(h.index, h.gen);
 }
 
@@ -449,6 +462,6 @@ void c4_prof_proxies_drop(const struct c4_prof_comm *c)
 {
 	for (uint32_t i = 0; i < PROXIES; i++)
 		if (__atomic_load_n(&proxies[i].used, __ATOMIC_ACQUIRE) &&
-		    c4_get(&proxies[i].comm) == c4_prof_comm_index(c) + 1)
+		    c4_get(&proxies[i].comm) == c->index + 1)
 			release(i, c4_pool_gen(&pool, i));
 }

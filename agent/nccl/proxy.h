@@ -26,26 +26,25 @@
 
 #include "agent/nccl/comm.h"
 #include "agent/nccl/event.h"
-#include "agent/nccl/handle.h"
 
 /* Once, before all else. salt: differs between processes. */
 void c4_prof_proxies_init(uint64_t salt, int32_t pid);
 
 /* Handles, NULL: not followed. ctx: NCCL's, perhaps another process's. */
 void *c4_prof_proxy_begin(const void *ctx, const struct c4_prof_event *ev);
-void *c4_prof_step_begin(struct c4_handle proxy, uint32_t step);
+void *c4_prof_step_begin(const void *proxy, uint32_t step);
 
-void c4_prof_proxy_end(struct c4_handle proxy);
-void c4_prof_step_end(struct c4_handle step);
+void c4_prof_proxy_end(const void *proxy);
+void c4_prof_step_end(const void *step);
 
-/* A step is in a state (enum c4_abi_state); bytes: of it, where this version tells. */
-void c4_prof_step_state(struct c4_handle step, int state, const uint64_t *bytes);
+/* A step is in a state (enum c4_abi_state); bytes: of it, 0 where this version does not tell. */
+void c4_prof_step_state(const void *step, int state, uint64_t bytes);
 
 /* Versions 1 to 3: of an operation; bytes: moved so far. */
-void c4_prof_proxy_state(struct c4_handle proxy, int state, int steps, uint64_t bytes);
+void c4_prof_proxy_state(const void *proxy, int state, int steps, uint64_t bytes);
 
-/* Its kernel waits no longer for it to begin (from version 4 on). */
-void c4_prof_proxy_progresses(struct c4_handle proxy);
+/* It begins to move (from version 4 on). */
+void c4_prof_proxy_progresses(const void *proxy);
 
 /* The communicator is closed. */
 void c4_prof_proxies_drop(const struct c4_prof_comm *c);

@@ -12,6 +12,9 @@
 #define c4_get(p)    __atomic_load_n((p), __ATOMIC_RELAXED)
 #define c4_set(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 
+/* What is rare is kept out of the way of what is not. */
+#define C4_RARE __attribute__((noinline, cold))
+
 /* Raises *p to v; true if it was lower. */
 static inline bool c4_raise_u64(uint64_t *p, uint64_t v)
 {

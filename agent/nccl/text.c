@@ -4,7 +4,23 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "agent/nccl/shared.h"
 #include "c4/op.h"
+
+/*
+ * NCCL's names are constants: where one was found last time is remembered by its address, and only
+ * looked at once more.
+ */
+#define MEMOS 16u
+
+struct memo {
+	uint8_t at[MEMOS];
+};
+
+static inline uint8_t *memo_of(struct memo *m, const char *name)
+{
+	return &m->at[((uintptr_t)name >> 2) % MEMOS];
+}
 
 static const struct {
 	const char *name;
@@ -24,14 +40,28 @@ static const struct {
 	{"SendRecv", C4_OP_SENDRECV},
 };
 
+#define FUNCS (sizeof funcs / sizeof *funcs)
+
+static struct memo func_memo;
+
+static C4_RARE uint8_t search_func(const char *func)
+{
+	for (uint8_t i = 0; i < FUNCS; i++)
+		if (!strcmp(funcs[i].name, func)) {
+			c4_set(memo_of(&func_memo, func), i);
+			return funcs[i].kind;
+		}
+	return C4_OP_NONE;
+}
+
 uint8_t c4_prof_kind(const char *func)
 {
+	uint8_t i;
+
 	if (!func)
 		return C4_OP_NONE;
-	for (size_t i = 0; i < sizeof funcs / sizeof *funcs; i++)
-		if (funcs[i].name[0] == func[0] && !strcmp(funcs[i].name, func))
-			return funcs[i].kind;
-	return C4_OP_NONE;
+	i = c4_get(memo_of(&func_memo, func));
+	return strcmp(funcs[i].name, func) == 0 ? funcs[i].kind : search_func(func);
 }
 
 uint8_t c4_prof_kind_number(unsigned int func)
@@ -45,25 +75,36 @@ uint8_t c4_prof_kind_number(unsigned int func)
 
 /* In the order of ncclDataType_t. */
 static const struct {
-	const char *name; /* behind "nccl" */
+	const char *name;
 	uint8_t bytes;
 } dtypes[] = {
-	{"Int8", 1},	{"Uint8", 1},	 {"Int32", 4},	    {"Uint32", 4},
-	{"Int64", 8},	{"Uint64", 8},	 {"Float16", 2},    {"Float32", 4},
-	{"Float64", 8}, {"Bfloat16", 2}, {"Float8e4m3", 1}, {"Float8e5m2", 1},
+	{"ncclInt8", 1},    {"ncclUint8", 1},	 {"ncclInt32", 4},	{"ncclUint32", 4},
+	{"ncclInt64", 8},   {"ncclUint64", 8},	 {"ncclFloat16", 2},	{"ncclFloat32", 4},
+	{"ncclFloat64", 8}, {"ncclBfloat16", 2}, {"ncclFloat8e4m3", 1}, {"ncclFloat8e5m2", 1},
 };
 
 #define DTYPES (sizeof dtypes / sizeof *dtypes)
 
+static struct memo dtype_memo;
+
+static C4_RARE uint8_t search_dtype(const char *name)
+{
+	for (uint8_t i = 0; i < DTYPES; i++)
+		if (!strcmp(dtypes[i].name, name)) {
+			c4_set(memo_of(&dtype_memo, name), i);
+			return i + 1;
+		}
+	return 0;
+}
+
 uint8_t c4_prof_dtype(const char *name)
 {
-	if (!name || strncmp(name, "nccl", 4) != 0)
+	uint8_t i;
+
+	if (!name)
 		return 0;
-	name += 4;
-	for (size_t i = 0; i < DTYPES; i++)
-		if (dtypes[i].name[0] == name[0] && !strcmp(dtypes[i].name, name))
-			return (uint8_t)(i + 1);
-	return 0;
+	i = c4_get(memo_of(&dtype_memo, name));
+	return strcmp(dtypes[i].name, name) == 0 ? i + 1 : search_dtype(name);
 }
 
 uint8_t c4_prof_dtype_number(unsigned int dtype)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * text.h - NCCL's names and numbers of functions and data types, as c4's. Pure.
+ * text.h - NCCL's names and numbers of functions and data types, as c4's. Any thread.
  */
 #ifndef C4_NCCL_TEXT_H
 #define C4_NCCL_TEXT_H
