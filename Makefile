@@ -50,6 +50,8 @@ PROTO     := $(B)/obj/gen/c4.pb-c.o
 COMMON    := $(call obj,$(call src,common)) $(PROTO)
 HOOK      := $(call obj,$(call src,agent/hook))
 MPI       := $(call obj,$(call src,agent/mpi)) $(B)/obj/gen/mpi_wrap.o
+NCCL      := $(call obj,$(call src,agent/nccl))
+NCCLAPI   := $(call obj,$(call src,agent/nccl/api))
 DAEMON    := $(filter-out %/main.o,$(call obj,$(call src,agent/daemon)))
 RUN       := $(filter-out %/main.o,$(call obj,$(call src,agent/run)))
 DIAG      := $(call obj,$(call src,collector/diag))
@@ -63,7 +65,9 @@ PLANNER   := $(filter-out %/main.o,$(call obj,$(call src,planner/daemon)))
 FLOOR := $(B)/ar/libcommon.a $(B)/ar/libds.a $(B)/ar/libbase.a
 BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl \
 	 $(if $(wildcard planner/cli/main.c),c4plan) $(if $(wildcard planner/daemon/main.c),c4planner))
-LIB   := $(B)/lib/libc4mpi.so
+LIB   := $(B)/lib/libc4mpi.so \
+	 $(if $(wildcard agent/nccl/plugin.c),$(B)/lib/libnccl-profiler-c4.so) \
+	 $(if $(wildcard agent/nccl/api/calls.c),$(B)/lib/libc4nccl.so)
 
 .PHONY: all
 all: $(BIN) $(LIB)
@@ -72,6 +76,8 @@ $(B)/ar/libbase.a: $(BASE)
 $(B)/ar/libds.a: $(DS)
 $(B)/ar/libcommon.a: $(COMMON)
 $(B)/ar/libhook.a: $(HOOK)
+$(B)/ar/libnccl.a: $(NCCL)
+$(B)/ar/libncclapi.a: $(NCCLAPI)
 $(B)/ar/libdaemon.a: $(DAEMON)
 $(B)/ar/librun.a: $(RUN)
 $(B)/ar/libdiag.a: $(DIAG)
@@ -115,7 +121,19 @@ $(B)/lib/libc4mpi.so: $(MPI) $(HOOK) $(BASE) agent/mpi/export.map
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete,-z,now -Wl,--version-script=agent/mpi/export.map \
 		-o $@ $(filter %.o,$^)
 
-$(B)/obj/agent/hook/%.o $(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: \
+$(B)/lib/libnccl-profiler-c4.so: $(NCCL) $(HOOK) $(BASE) agent/nccl/export.map
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete,-z,now -Wl,--version-script=agent/nccl/export.map \
+		-o $@ $(filter %.o,$^) -lpthread
+
+$(B)/lib/libc4nccl.so: $(NCCLAPI) $(HOOK) $(BASE) agent/nccl/api/export.map
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete,-z,now -Wl,--version-script=agent/nccl/api/export.map \
+		-o $@ $(filter %.o,$^) -lpthread
+
+$(B)/obj/agent/nccl/%.o $(B)/obj/agent/hook/%.o $(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: \
 	CFLAGS += -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector
 $(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: CPPFLAGS += $(MPI_CFLAGS)
 

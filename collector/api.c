@@ -12,6 +12,7 @@
 #include "collector/metrics.h"
 #include "collector/rank_list.h"
 #include "collector/view.h"
+#include "collector/view_matrix.h"
 
 #define JSON_TYPE     "application/json"
 #define PROTOBUF_TYPE "application/x-protobuf"
@@ -104,6 +105,26 @@ static void get_comms(struct call *x)
 				json_array_append_new(list, c4_view_comm(j, j->comms[k]));
 	}
 	answer_list(x, "comms", list);
+}
+
+/* Communicators with connections, ?comm= (name or id) one of them. */
+static void get_matrix(struct call *x)
+{
+	const char *which = c4_request_param(x->q, "comm");
+	json_t *list = json_array();
+	uint32_t left = C4_VIEW_CELLS;
+
+	for (uint32_t i = 0; i < x->c->model.njobs; i++) {
+		const struct c4_job *j = x->c->model.jobs[i];
+
+		for (uint32_t k = 0; wanted(x, j->name) && left && k < j->ncomms; k++) {
+			const struct c4_comm *c = j->comms[k];
+
+			if (c && c->conns.n && (!which || c4_view_is_comm(c, which)))
+				json_array_append_new(list, c4_view_matrix(j, c, &left));
+		}
+	}
+	answer_json(x->out, 200, json_pack("{s:o, s:b}", "matrices", list, "truncated", !left));
 }
 
 static void get_incidents(struct call *x)
@@ -227,6 +248,7 @@ static const struct route {
 	{"GET", "/api/v1/jobs", false, get_jobs},
 	{"GET", "/api/v1/ranks", false, get_ranks},
 	{"GET", "/api/v1/comms", false, get_comms},
+	{"GET", "/api/v1/matrix", false, get_matrix},
 	{"GET", "/api/v1/incidents", false, get_incidents},
 	{"GET", "/api/v1/incidents/", true, get_incident},
 	{"GET", "/api/v1/report", false, get_report},

@@ -46,11 +46,12 @@ void c4_comm_name_members(struct c4_comm *c)
 	struct c4_seg_run runs[NAME_RUNS];
 	size_t len = strlen(c->name), n = sizeof c->name;
 	size_t limit = len + NAME_MEMBERS < n ? len + NAME_MEMBERS : n;
-	int nruns = c->ranks ? c4_runs_encode(c->ranks, c->size, runs, NAME_RUNS) : -1;
+	bool told = c->ranks && c4_comm_complete(c);
+	int nruns = told ? c4_runs_encode(c->ranks, c->size, runs, NAME_RUNS) : -1;
 	bool all = nruns >= 0;
 
 	len += (size_t)snprintf(c->name + len, n - len, "{");
-	for (int i = 0; c->ranks && i < (all ? nruns : (int)NAME_RUNS); i++) {
+	for (int i = 0; told && i < (all ? nruns : (int)NAME_RUNS); i++) {
 		char item[48];
 		int m = run_text(item, sizeof item, &runs[i]);
 
@@ -70,12 +71,15 @@ static int alloc_tables(struct c4_comm *c, const struct c4_comm_identity *who)
 	c->join = c4_join_new(c->size, on_window, c);
 	if (!c->state || !c->members || !c->join)
 		return -1;
-	if (!who->nruns)
+	if (!who->nruns && !(who->flags & C4_COMM_REPORTED))
 		return 0;
 	c->ranks = malloc(c->size * sizeof *c->ranks);
 	if (!c->ranks)
 		return -1;
-	c4_runs_decode(who->runs, who->nruns, c->ranks);
+	for (uint32_t i = 0; i < c->size; i++)
+		c->ranks[i] = -1;
+	if (who->nruns)
+		c4_runs_decode(who->runs, who->nruns, c->ranks);
 	return 0;
 }
 
@@ -107,6 +111,7 @@ void c4_comm_free(struct c4_comm *c)
 	if (!c)
 		return;
 	c4_join_free(c->join);
+	c4_conntab_release(&c->conns);
 	free(c->ranks);
 	free(c->state);
 	free(c->members);
@@ -129,6 +134,35 @@ int64_t c4_comm_member_of(const struct c4_comm *c, uint32_t rank, uint32_t hint)
 		if (c->ranks[i] == (int32_t)rank)
 			return i;
 	return -1;
+}
+
+bool c4_comm_claim(struct c4_comm *c, uint32_t member, uint32_t rank)
+{
+	if (!c->ranks || member >= c->size)
+		return false;
+	if (c->ranks[member] < 0 || !c->state[member].known)
+		c->ranks[member] = (int32_t)rank;
+	return c->ranks[member] == (int32_t)rank;
+}
+
+bool c4_comm_presume(struct c4_comm *c, uint32_t world_size)
+{
+	uint32_t odd = C4_COMM_FOREIGN | C4_COMM_TRUNCATED | C4_COMM_INTER;
+	bool same = c->ranks && c->known && c->size == world_size && !(c->flags & odd);
+
+	if (!(c->flags & C4_COMM_REPORTED))
+		return false;
+	for (uint32_t m = 0; same && m < c->size; m++)
+		same = !c->state[m].known || c->ranks[m] == (int32_t)m;
+	for (uint32_t m = 0; c->ranks && m < c->size; m++)
+		if (!c->state[m].known)
+			c->ranks[m] = same ? (int32_t)m : -1;
+	return same;
+}
+
+bool c4_comm_complete(const struct c4_comm *c)
+{
+	return c->ranks && (!(c->flags & C4_COMM_REPORTED) || c->known == c->size);
 }
 
 int c4_comm_piece(struct c4_comm *c, uint32_t member, const struct c4_piece *p, uint64_t inside_ns,

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "c4/segment.h"
+#include "collector/conntab.h"
 #include "collector/diag/diag.h"
 #include "collector/join.h"
 
@@ -22,6 +23,7 @@ struct c4_stats;
 
 struct c4_member {
 	uint64_t enter_ns; /* collector's time at which it entered its operation, 0: outside */
+	uint64_t begun_ns; /* … at which its last kernel began, 0: that one has ended */
 	uint64_t bytes;	   /* Σ of its blocks, as are: */
 	uint64_t inside_ns;
 	uint64_t own_ns, span_ns; /* of closed windows, as are: */
@@ -41,10 +43,12 @@ struct c4_comm {
 	bool waited;	   /* unknown members have been excused */
 	uint64_t runs_hash;
 	char name[C4_COMM_NAME_BYTES];
-	int32_t *ranks; /* world ranks by member; NULL: not told (truncated) */
+	int32_t *ranks; /* world ranks by member; NULL: not told (truncated). C4_COMM_REPORTED:
+			 * -1 until the member says who it is */
 	struct c4_diag_member *state;
 	struct c4_member *members;
 	struct c4_join *join;
+	struct c4_conntab conns;
 	uint64_t joined_serial; /* of the windows last copied for the diagnosis */
 	struct c4_stats *stats;
 
@@ -78,6 +82,19 @@ bool c4_comm_same(const struct c4_comm *c, const struct c4_comm_identity *who);
 
 /* Member index of a world rank that says it is member `hint`; -1: it is no member. */
 int64_t c4_comm_member_of(const struct c4_comm *c, uint32_t rank, uint32_t hint);
+
+/*
+ * C4_COMM_REPORTED, as large as the world, and those who have come sit where they do in the world:
+ * then so will the rest, for whom a creation that hangs waits. Fills their ranks in, until they
+ * come, and returns true; else takes such guesses back.
+ */
+bool c4_comm_presume(struct c4_comm *c, uint32_t world_size);
+
+/* C4_COMM_REPORTED: gives the member its world rank; false if another one has it. */
+bool c4_comm_claim(struct c4_comm *c, uint32_t member, uint32_t rank);
+
+/* True when every member's world rank is known. */
+bool c4_comm_complete(const struct c4_comm *c);
 
 /* Takes one piece of finished operations; 0 or what c4_join_add() says. */
 int c4_comm_piece(struct c4_comm *c, uint32_t member, const struct c4_piece *p, uint64_t inside_ns,

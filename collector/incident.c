@@ -222,6 +222,9 @@ static void copy_verdict(struct c4_incident *in, const struct c4_verdict *v)
 	in->confidence = v->confidence;
 	in->nwaiting = v->nwaiting;
 	c4_text_copy(in->node, sizeof in->node, v->node);
+	c4_text_copy(in->gpu, sizeof in->gpu, v->gpu);
+	c4_text_copy(in->nic, sizeof in->nic, v->nic);
+	c4_text_copy(in->link, sizeof in->link, v->link);
 	c4_text_copy(in->summary, sizeof in->summary, v->summary);
 	copy_ranks(in, v);
 	copy_evidence(in, v);

@@ -38,7 +38,8 @@ struct c4_incident {
 	double confidence;
 	uint32_t nranks; /* culprits, of which `ranks` holds at most C4_INCIDENT_RANKS */
 	int32_t *ranks;
-	char node[C4_NAME_BYTES]; /* "" if they share none */
+	char node[C4_NAME_BYTES];				       /* "" if they share none */
+	char gpu[C4_DIAG_LINK], nic[C4_DIAG_LINK], link[C4_DIAG_LINK]; /* "": none is to blame */
 	uint32_t nwaiting;
 	uint32_t flaps; /* how often it came back */
 	char summary[C4_DIAG_SUMMARY];

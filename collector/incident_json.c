@@ -35,11 +35,17 @@ static json_t *evidence_json(const struct c4_incident *in)
 	return list;
 }
 
+static json_t *name_json(const char *name)
+{
+	return *name ? json_string(name) : json_null();
+}
+
 static json_t *culprit_json(const struct c4_incident *in)
 {
-	return json_pack("{s:o, s:I, s:o, s:n, s:n, s:n}", "ranks", ranks_json(in), "count",
-			 (json_int_t)in->nranks, "node",
-			 in->node[0] ? json_string(in->node) : json_null(), "gpu", "nic", "link");
+	return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o}", "ranks", ranks_json(in), "count",
+			 (json_int_t)in->nranks, "node", name_json(in->node), "gpu",
+			 name_json(in->gpu), "nic", name_json(in->nic), "link",
+			 name_json(in->link));
 }
 
 json_t *c4_incident_to_json(const struct c4_incident *in)
@@ -102,6 +108,11 @@ static void read_evidence(struct c4_incident *in, const json_t *list)
 	}
 }
 
+static void read_name(const json_t *culprit, const char *key, char *buf, size_t n)
+{
+	c4_text_copy(buf, n, json_string_value(json_object_get(culprit, key)));
+}
+
 static bool read_fields(struct c4_incident *in, const json_t *j)
 {
 	const char *schema = NULL, *id = NULL, *job = NULL, *kind = NULL, *state = NULL;
@@ -123,8 +134,10 @@ static bool read_fields(struct c4_incident *in, const json_t *j)
 	c4_text_copy(in->id, sizeof in->id, id);
 	c4_text_copy(in->job, sizeof in->job, job);
 	c4_text_copy(in->summary, sizeof in->summary, summary);
-	c4_text_copy(in->node, sizeof in->node,
-		     json_string_value(json_object_get(culprit, "node")));
+	read_name(culprit, "node", in->node, sizeof in->node);
+	read_name(culprit, "gpu", in->gpu, sizeof in->gpu);
+	read_name(culprit, "nic", in->nic, sizeof in->nic);
+	read_name(culprit, "link", in->link, sizeof in->link);
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "c4.pb-c.h"
+#include "collector/health.h"
 #include "collector/ingest_process.h"
 #include "collector/text.h"
 #include "collector/vclock.h"
@@ -71,6 +72,32 @@ static void charge(struct c4_agent *a, struct c4_job *j)
 	a->told_segments = a->bad_segments;
 }
 
+static void take_devices(struct c4_ingest *in, struct c4_agent *a, const C4__V1__Post *post,
+			 uint64_t now_ns)
+{
+	uint64_t made_ns = c4_vclock_ago(now_ns, post->queued_ns);
+
+	if (!post->n_gpus && !post->n_nics)
+		return;
+	if (!a->health)
+		a->health = c4_health_new();
+	if (!a->health) {
+		in->stats->parts_refused[C4_PART_MEMORY]++;
+		return;
+	}
+	for (size_t i = 0; i < post->n_gpus; i++)
+		in->stats->parts_refused[c4_health_gpu(a->health, post->gpus[i], made_ns)]++;
+	for (size_t i = 0; i < post->n_nics; i++)
+		in->stats->parts_refused[c4_health_nic(a->health, post->nics[i], made_ns)]++;
+	in->stats->parts_refused[C4_PART_OK] = 0;
+}
+
+/* Somebody suspects something that transport steps would show. */
+static bool wants_detail(const struct c4_job *j, uint64_t now_ns)
+{
+	return j->detail_ns && c4_vclock_since(now_ns, j->detail_ns) < C4_DETAIL_NS;
+}
+
 static void take_processes(struct c4_ingest *in, struct c4_agent *a, const C4__V1__Post *post,
 			   struct c4_ingest_answer *ret, uint64_t now_ns, uint64_t wall_ns)
 {
@@ -86,8 +113,10 @@ static void take_processes(struct c4_ingest *in, struct c4_agent *a, const C4__V
 	for (size_t i = 0; i < post->n_processes; i++) {
 		struct c4_rank *r = c4_ingest_process(&ctx, post->processes[i]);
 
-		if (r)
-			charge(a, r->job);
+		if (!r)
+			continue;
+		charge(a, r->job);
+		ret->detail |= wants_detail(r->job, now_ns);
 	}
 	ret->resync = ctx.resync;
 }
@@ -108,6 +137,7 @@ static enum c4_post_refusal take_post(struct c4_ingest *in, const C4__V1__Post *
 		return refuse(in, C4_POST_DUPLICATE);
 	}
 	take_agent(a, post, now_ns);
+	take_devices(in, a, post, now_ns);
 	take_processes(in, a, post, ret, now_ns, wall_ns);
 	return C4_POST_OK;
 }
@@ -133,5 +163,6 @@ size_t c4_answer_encode(const struct c4_ingest_answer *answer, uint8_t *buf)
 	C4__V1__Answer msg = C4__V1__ANSWER__INIT;
 
 	msg.resync = answer->resync;
+	msg.detail = answer->detail;
 	return c4__v1__answer__pack(&msg, buf);
 }

@@ -30,7 +30,9 @@ void c4_ingest_release(struct c4_ingest *in);
 /* What the agent is told; encode it with c4_answer_encode(). */
 struct c4_ingest_answer {
 	bool resync;
+	bool detail; /* a job it serves is suspected of hanging or being slow */
 };
+#define C4_DETAIL_NS 10000000000u /* how long after the last such look */
 
 /*
  * Takes one post. C4_POST_OK, or why it was refused as a whole (already counted); *ret is set in

@@ -6,6 +6,7 @@
 
 #include "c4/op.h"
 #include "collector/ingest.h"
+#include "collector/ingest_conn.h"
 #include "collector/membership.h"
 #include "collector/text.h"
 #include "collector/vclock.h"
@@ -23,6 +24,14 @@ static void leave_out(struct c4_ingest_ctx *ctx, enum c4_part_refusal why)
 }
 
 /* ---- who ------------------------------------------------------------------------------------- */
+
+static void take_gpu(struct c4_rank *r, const C4__V1__Identity *id)
+{
+	if (id->gpu > 0)
+		r->gpu_index = id->gpu - 1;
+	if (*id->gpu_bus)
+		c4_text_copy(r->gpu_bus, sizeof r->gpu_bus, id->gpu_bus);
+}
 
 static struct c4_rank *take_identity(struct c4_ingest_ctx *ctx, const C4__V1__Process *p,
 				     enum c4_part_refusal *why)
@@ -42,10 +51,17 @@ static struct c4_rank *take_identity(struct c4_ingest_ctx *ctx, const C4__V1__Pr
 		.handle = p->handle,
 	};
 
+	struct c4_rank *r;
+
 	*why = C4_PART_PROCESS;
 	if (!*who.job || !*who.node || !who.world_size || who.rank >= who.world_size)
 		return NULL;
-	return c4_model_seat(ctx->model, ctx->agent, &who, ctx->now_ns, ctx->wall_ns, why);
+	r = c4_model_seat(ctx->model, ctx->agent, &who, ctx->now_ns, ctx->wall_ns, why);
+	if (!r)
+		return NULL;
+	take_gpu(r, id);
+	r->job->now[r->rank].mpi = !strcmp(id->hook, "mpi") || !*id->hook;
+	return r;
 }
 
 static struct c4_rank *find_rank(struct c4_ingest_ctx *ctx, const C4__V1__Process *p)
@@ -118,6 +134,8 @@ static void take_load(struct c4_rank *r, struct c4_diag_rank *d, const C4__V1__P
 
 static void take_losses(struct c4_rank *r, const C4__V1__Process *p)
 {
+	if (p->part && !p->n_lost && !p->lost_events)
+		return; /* counted for the whole process: told in its own message */
 	for (size_t i = 0; i < p->n_lost && i < C4_LOST_MAX; i++)
 		r->lost[i] = p->lost[i];
 	r->lost_events = p->lost_events;
@@ -225,7 +243,15 @@ static enum c4_part_refusal take_comm_identity(struct c4_ingest_ctx *ctx, struct
 static bool progress_fit(const C4__V1__Comm *c)
 {
 	return c->entered >= c->finished && c->entered - c->finished < UINT32_MAX &&
-	       c->inside_ns <= TIME_MAX_NS;
+	       c->inside_ns <= TIME_MAX_NS && c->gpu_started <= c->entered &&
+	       c->gpu_inside_ns <= TIME_MAX_NS;
+}
+
+/* A process's second hook may know the same communicator by its errors only. */
+static bool knows_less(const struct c4_diag_member *now, const C4__V1__Process *p,
+		       const C4__V1__Comm *c)
+{
+	return p->part && c->entered < now->entered;
 }
 
 static void take_freed(const struct c4_ingest_ctx *ctx, struct c4_comm *comm, struct c4_member *m)
@@ -235,6 +261,20 @@ static void take_freed(const struct c4_ingest_ctx *ctx, struct c4_comm *comm, st
 	m->freed = true;
 	if (++comm->freed >= comm->known)
 		comm->freed_ns = ctx->now_ns;
+}
+
+static void take_gpu_progress(const struct c4_ingest_ctx *ctx, struct c4_rank *r,
+			      struct c4_diag_member *now, struct c4_member *m,
+			      const C4__V1__Comm *c)
+{
+	now->api_calls = c->api_calls;
+	now->gpu_started = c->gpu_started;
+	now->gpu_inside_ns = c->gpu_inside_ns;
+	now->async_error = c->async_error;
+	now->p2p_open = c->p2p_started > c->p2p_finished;
+	m->begun_ns = c->gpu_inside_ns ? c4_vclock_ago(ctx->sample_ns, c->gpu_inside_ns) : 0;
+	if (c->p2p_started)
+		r->job->now[r->rank].gpu_p2p = true;
 }
 
 static void take_progress(struct c4_ingest_ctx *ctx, struct c4_rank *r, const struct c4_seat *s,
@@ -256,22 +296,29 @@ static void take_progress(struct c4_ingest_ctx *ctx, struct c4_rank *r, const st
 	};
 	if (c->n_recent == C4_DIAG_RECENT)
 		memcpy(now->recent, c->recent, sizeof now->recent);
-	m->enter_ns = c->inside_ns ? c4_vclock_ago(r->sample_ns, c->inside_ns) : 0;
+	m->enter_ns = c->inside_ns ? c4_vclock_ago(ctx->sample_ns, c->inside_ns) : 0;
 	m->sends = c->sends;
 	m->send_bytes = c->send_bytes;
 	m->p2p_wait_ns = c->p2p_wait_ns;
 	m->errors = c->errors;
+	take_gpu_progress(ctx, r, now, m, c);
 	if (c->freed)
 		take_freed(ctx, s->comm, m);
 }
 
-static void take_comm(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4__V1__Comm *c)
+static void take_comm(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4__V1__Process *p,
+		      const C4__V1__Comm *c)
 {
 	enum c4_part_refusal why = C4_PART_UNKNOWN_COMM;
 	const struct c4_seat *s;
 
-	if (c->identity)
+	if (c->identity) {
 		why = take_comm_identity(ctx, r, c);
+		if (why) {
+			leave_out(ctx, why);
+			return;
+		}
+	}
 	s = c4_rank_seat(r, c->id);
 	if (!s && !c->identity)
 		ctx->resync = true;
@@ -279,6 +326,8 @@ static void take_comm(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4__V1
 		leave_out(ctx, why);
 	else if (!progress_fit(c))
 		leave_out(ctx, C4_PART_COMM);
+	else if (knows_less(&s->comm->state[s->member], p, c))
+		s->comm->state[s->member].async_error |= c->async_error;
 	else
 		take_progress(ctx, r, s, c);
 }
@@ -366,13 +415,18 @@ static void take_samples(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4_
 {
 	struct c4_diag_rank *d = &r->job->now[r->rank];
 
-	r->sample_ns = c4_vclock_ago(ctx->made_ns, p->age_ns);
-	take_life(r, d, p);
-	take_load(r, d, p);
+	ctx->sample_ns = c4_vclock_ago(ctx->made_ns, p->age_ns);
+	if (!p->part) {
+		r->sample_ns = ctx->sample_ns;
+		take_life(r, d, p);
+		take_load(r, d, p);
+	}
 	take_losses(r, p);
 	for (size_t i = 0; i < p->n_comms; i++)
-		take_comm(ctx, r, p->comms[i]);
-	take_threads(ctx, r, d, p);
+		take_comm(ctx, r, p, p->comms[i]);
+	if (!p->part)
+		take_threads(ctx, r, d, p);
+	c4_ingest_conns(ctx, r, p);
 	for (size_t i = 0; i < p->n_blocks; i++)
 		take_block(ctx, r, p->blocks[i]);
 }

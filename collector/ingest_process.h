@@ -11,8 +11,9 @@ struct c4_ingest_ctx {
 	struct c4_stats *stats;
 	struct c4_agent *agent;
 	uint64_t now_ns, wall_ns;
-	uint64_t made_ns; /* when the agent made the post: ages count from there */
-	bool resync;	  /* out: the agent knows identities we do not */
+	uint64_t made_ns;   /* when the agent made the post: ages count from there */
+	uint64_t sample_ns; /* when the message at hand was sampled, in the collector's time */
+	bool resync;	    /* out: the agent knows identities we do not */
 };
 
 /* The rank it is about, or NULL if it was left out (counted). */

@@ -100,10 +100,27 @@ static int comm_slot(struct c4_job *j)
 	return (int)j->ncomms++;
 }
 
+/* Members that were not known when the communicator was named are now. */
+static void comm_rename(struct c4_job *j, struct c4_comm *c)
+{
+	char *list = strstr(c->name, "{…}");
+
+	if (!list)
+		return;
+	*list = '\0';
+	c4_comm_name_members(c);
+	comm_unique_name(j, c);
+}
+
+static bool comm_judged(const struct c4_comm *c)
+{
+	uint32_t odd = C4_COMM_FOREIGN | C4_COMM_TRUNCATED | C4_COMM_INTER;
+
+	return c4_comm_complete(c) && !(c->flags & odd);
+}
+
 static void comm_publish(struct c4_job *j, struct c4_comm *c)
 {
-	bool known = c->ranks && !(c->flags & (C4_COMM_FOREIGN | C4_COMM_TRUNCATED));
-
 	j->comms[c->slot] = c;
 	j->comms_live++;
 	j->diag_comms[c->slot] = (struct c4_diag_comm){
@@ -111,8 +128,9 @@ static void comm_publish(struct c4_job *j, struct c4_comm *c)
 		.name = c->name,
 		.size = c->size,
 		.members = c->ranks,
-		.judged = known && !(c->flags & C4_COMM_INTER),
+		.judged = comm_judged(c),
 		.state = c->state,
+		.gpu = c->flags & C4_COMM_GPU,
 	};
 }
 
@@ -143,6 +161,14 @@ static struct c4_comm *comm_make(struct c4_model *m, struct c4_job *j,
 	return c;
 }
 
+static void comm_drop_conns(struct c4_model *m, struct c4_job *j, struct c4_comm *c)
+{
+	m->conns -= c->conns.n;
+	c4_conntab_release(&c->conns);
+	j->diag_comms[c->slot].nconns = 0;
+	j->diag_comms[c->slot].conns = NULL;
+}
+
 static void comm_drop(struct c4_model *m, struct c4_job *j, struct c4_comm *c)
 {
 	uint32_t n = c->ranks ? c->size : j->nranks;
@@ -156,6 +182,7 @@ static void comm_drop(struct c4_model *m, struct c4_job *j, struct c4_comm *c)
 		if (j->now[rank].call.comm == c->slot)
 			j->now[rank].call.comm = C4_DIAG_NONE;
 	}
+	comm_drop_conns(m, j, c);
 	c4_map_del(&j->comm_by_id, c->id);
 	j->comms[c->slot] = NULL;
 	j->diag_comms[c->slot] = (struct c4_diag_comm){.name = ""};
@@ -167,12 +194,31 @@ static void comm_drop(struct c4_model *m, struct c4_job *j, struct c4_comm *c)
 
 void c4_job_forget_comms(struct c4_model *m, struct c4_job *j, uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < j->ncomms && j->comms_live > COMM_KEEP; i++) {
+	for (uint32_t i = 0; i < j->ncomms; i++) {
 		struct c4_comm *c = j->comms[i];
 
-		if (c && c->freed_ns && c4_vclock_since(now_ns, c->freed_ns) > COMM_LINGER_NS)
+		if (!c || !c->freed_ns || c4_vclock_since(now_ns, c->freed_ns) <= COMM_LINGER_NS)
+			continue;
+		comm_drop_conns(m, j, c);
+		if (j->comms_live > COMM_KEEP)
 			comm_drop(m, j, c);
 	}
+}
+
+int64_t c4_comm_conn(struct c4_model *m, struct c4_comm *c, const struct c4_conn_key *key,
+		     uint64_t now_ns, enum c4_part_refusal *ret_why)
+{
+	int64_t at = c4_conntab_find(&c->conns, key);
+
+	if (at >= 0)
+		return at;
+	*ret_why = C4_PART_CONNS_FULL;
+	if (m->conns >= C4_MODEL_CONNS)
+		return -1;
+	*ret_why = C4_PART_MEMORY;
+	at = c4_conntab_add(&c->conns, key, now_ns);
+	m->conns += at >= 0;
+	return at;
 }
 
 static struct c4_comm *comm_for(struct c4_model *m, struct c4_job *j,
@@ -188,6 +234,25 @@ static struct c4_comm *comm_for(struct c4_model *m, struct c4_job *j,
 	return comm_make(m, j, who, now_ns);
 }
 
+/* Told again: a process sits in one place only. */
+static enum c4_part_refusal seat_confirm(const struct c4_seat *s,
+					 const struct c4_comm_identity *who, uint32_t my_rank)
+{
+	if (!c4_comm_same(s->comm, who))
+		return C4_PART_COMM;
+	return who->flags & C4_COMM_REPORTED && s->member != my_rank ? C4_PART_MEMBER : C4_PART_OK;
+}
+
+static int64_t seat_member(struct c4_comm *c, const struct c4_rank *r, uint32_t my_rank,
+			   enum c4_part_refusal *why)
+{
+	*why = C4_PART_MEMBER;
+	if (c->flags & C4_COMM_REPORTED)
+		return c4_comm_claim(c, my_rank, r->rank) ? (int64_t)my_rank : -1;
+	*why = C4_PART_COMM;
+	return c4_comm_member_of(c, r->rank, my_rank);
+}
+
 enum c4_part_refusal c4_rank_join(struct c4_model *m, struct c4_rank *r,
 				  const struct c4_comm_identity *who, uint32_t my_rank,
 				  uint64_t now_ns)
@@ -198,7 +263,7 @@ enum c4_part_refusal c4_rank_join(struct c4_model *m, struct c4_rank *r,
 	int64_t member;
 
 	if (s && s->comm)
-		return c4_comm_same(s->comm, who) ? C4_PART_OK : C4_PART_COMM;
+		return seat_confirm(s, who, my_rank);
 	if (!s)
 		s = seat_add(r, who->id);
 	if (!s)
@@ -206,12 +271,16 @@ enum c4_part_refusal c4_rank_join(struct c4_model *m, struct c4_rank *r,
 	c = comm_for(m, r->job, who, now_ns, &why);
 	if (!c)
 		return why;
-	member = c4_comm_member_of(c, r->rank, my_rank);
+	member = seat_member(c, r, my_rank, &why);
 	if (member < 0)
-		return C4_PART_COMM;
+		return why;
 	s->comm = c;
 	s->member = (uint32_t)member;
 	c->known += !c->state[member].known;
 	c->state[member].known = true;
+	if (c->flags & C4_COMM_REPORTED && c4_comm_complete(c)) {
+		comm_rename(r->job, c);
+		r->job->diag_comms[c->slot].judged = comm_judged(c);
+	}
 	return C4_PART_OK;
 }

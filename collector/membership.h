@@ -16,6 +16,10 @@ enum c4_part_refusal c4_rank_join(struct c4_model *m, struct c4_rank *r,
 				  const struct c4_comm_identity *who, uint32_t my_rank,
 				  uint64_t now_ns);
 
+/* The place of a connection in c's table, made if it is new; -1 with the reason in *ret_why. */
+int64_t c4_comm_conn(struct c4_model *m, struct c4_comm *c, const struct c4_conn_key *key,
+		     uint64_t now_ns, enum c4_part_refusal *ret_why);
+
 /* Forgets communicators that all members freed a while ago, if there are many. */
 void c4_job_forget_comms(struct c4_model *m, struct c4_job *j, uint64_t now_ns);
 

@@ -155,6 +155,30 @@ static void each_comm(struct sink *s, double (*value)(const struct c4_comm *))
 	}
 }
 
+/* Of those with connections whose transport is seen. */
+static void write_path_excess(struct sink *s)
+{
+	uint32_t left = METRIC_COMMS;
+
+	for (uint32_t i = s->c->model.njobs; i-- > 0;) {
+		const struct c4_job *j = s->c->model.jobs[i];
+
+		for (uint32_t k = 0; !j->over_ns && j->memory && k < j->ncomms && left; k++) {
+			const struct c4_comm *c = j->comms[k];
+
+			if (!c || !c->conns.serial)
+				continue;
+			write_comm(s, j, c, c4_diag_worst_excess(j->memory, c->id, k));
+			left--;
+		}
+	}
+}
+
+static void write_conns(struct sink *s)
+{
+	plain(s, s->c->model.conns);
+}
+
 static double ops_of(const struct c4_comm *c)
 {
 	return (double)c4_comm_ops(c);
@@ -271,6 +295,11 @@ static const struct metric {
 	{"c4_jobs", "gauge", "Jobs known, by state.", write_jobs},
 	{"c4_ranks", "gauge", "Ranks seen, by state.", write_ranks},
 	{"c4_communicators", "gauge", "Communicators known.", write_comms},
+	{"c4_connections", "gauge", "Connections of communicators known.", write_conns},
+	{"c4_path_excess", "gauge",
+	 "Time per byte of a communicator's slowest connection beyond the usual, as a multiple of "
+	 "it.",
+	 write_path_excess},
 	{"c4_agents", "gauge", "Agents heard of in the last minutes.", write_agents},
 	{"c4_posts_total", "counter", "Posts received.", write_posts},
 	{"c4_post_bytes_total", "counter", "Bytes of posts received.", write_post_bytes},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/health.h"
 #include "collector/membership.h"
 #include "collector/rank.h"
 #include "collector/vclock.h"
@@ -69,6 +70,7 @@ static void agent_free(struct c4_agent *a)
 			r->agent = NULL;
 	}
 	c4_map_release(&a->ranks);
+	c4_health_free(a->health);
 	free(a);
 }
 
@@ -121,6 +123,7 @@ static void job_free(struct c4_model *m, struct c4_job *j)
 		if (!j->comms[i])
 			continue;
 		m->members -= j->comms[i]->size;
+		m->conns -= j->comms[i]->conns.n;
 		c4_comm_free(j->comms[i]);
 	}
 	m->ranks -= j->nranks;
@@ -203,7 +206,7 @@ static struct c4_job *job_make(struct c4_model *m, const struct c4_process_ident
 	j->uid = m->next_uid++;
 	j->started_wall_ns = j->seen_wall_ns = wall_ns;
 	for (uint32_t i = 0; i < j->nranks; i++) {
-		j->ranks[i] = (struct c4_rank){.job = j, .rank = i};
+		j->ranks[i] = (struct c4_rank){.job = j, .rank = i, .gpu_index = -1};
 		j->now[i].call.comm = C4_DIAG_NONE;
 	}
 	job_name(m, j);

@@ -33,6 +33,7 @@
 #define C4_MODEL_RANKS	   (2u << 20) /* over all jobs */
 #define C4_MODEL_JOB_COMMS 65536u
 #define C4_MODEL_MEMBERS   (4u << 20) /* of all communicators of all jobs */
+#define C4_MODEL_CONNS	   (2u << 20) /* connections of all communicators of all jobs */
 #define C4_MODEL_SEATS	   1024u      /* communicators of one process */
 #define C4_MODEL_PROCESSES 4096u      /* of one agent */
 #define C4_MODEL_STRINGS   4u	      /* distinct strings per rank of a job */
@@ -79,6 +80,7 @@ struct c4_agent {
 	uint64_t lost_posts, bad_segments;
 	uint64_t told_posts, told_segments; /* the part already put on a job's account */
 	struct c4_map ranks;		    /* handle → struct c4_rank, or c4_rank_refused */
+	struct c4_health *health;	    /* of the node's GPUs and NICs, NULL: not told */
 };
 
 /* A rank's place in one communicator. comm NULL: refused, its data are ignored. */
@@ -103,6 +105,10 @@ struct c4_rank {
 	uint64_t gone_ns;    /* 0: lives */
 	uint64_t inside_total_ns, alive_ns;
 	uint64_t lost[C4_LOST_MAX], lost_events;
+	uint64_t conns_seq;  /* post that conns_late is of */
+	uint32_t conns_late; /* connections it could not tell of then */
+	int32_t gpu_index;   /* CUDA device, -1: none or not known */
+	char gpu_bus[24];    /* "": not known */
 	struct c4_seat *seats;
 	uint32_t nseats, seats_cap, seat_hint;
 };
@@ -135,6 +141,8 @@ struct c4_job {
 	uint64_t started_wall_ns, seen_wall_ns;
 	uint64_t changed_ns; /* last post */
 	bool ending;	     /* the user told it to end */
+	uint64_t detail_ns;  /* when transport steps were last worth the price, 0: never */
+	uint64_t suspect_ns; /* since when they have been without a break, 0: not now */
 	uint64_t judged_ns, judge_cost_ns;
 	uint64_t over_ns; /* since when all its processes are over, 0: not */
 };
@@ -144,7 +152,7 @@ struct c4_model {
 	struct c4_job *jobs[C4_MODEL_JOBS];
 	uint32_t njobs; /* oldest first */
 	uint64_t next_uid;
-	uint64_t ranks, members; /* taken of the budgets */
+	uint64_t ranks, members, conns; /* taken of the budgets */
 	struct c4_stats *stats;
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/health.h"
 #include "collector/vclock.h"
 
 enum c4_rank_state c4_rank_state(const struct c4_rank *r)
@@ -21,6 +22,13 @@ enum c4_rank_state c4_rank_state(const struct c4_rank *r)
 	if (d->run == C4_RUN_GONE)
 		return C4_RANK_GONE;
 	return d->silent ? C4_RANK_SILENT : by_run[d->run];
+}
+
+const struct c4_diag_gpu *c4_rank_gpu(const struct c4_rank *r)
+{
+	if (!r->agent || (r->gpu_index < 0 && !r->gpu_bus[0]))
+		return NULL;
+	return c4_health_find_gpu(r->agent->health, r->gpu_bus, r->gpu_index);
 }
 
 void c4_rank_excuse(struct c4_rank *r)
@@ -64,16 +72,21 @@ static void rank_reset(struct c4_rank *r)
 		if (!c)
 			continue;
 		c4_join_restart(c->join, at);
+		c4_conntab_forget(&c->conns, r->rank);
 		c->freed -= c->members[at].freed;
 		c->known -= c->state[at].known;
 		c->state[at] = (struct c4_diag_member){0};
-		c->members[at].enter_ns = 0;
+		c->members[at].enter_ns = c->members[at].begun_ns = 0;
 		c->members[at].freed = false;
+		if (c->flags & C4_COMM_REPORTED) {
+			c->ranks[at] = -1;
+			r->job->diag_comms[c->slot].judged = false;
+		}
 	}
 	losses_add(&r->job->losses, r);
 	r->job->now[r->rank] = (struct c4_diag_rank){.node = r->node, .call.comm = C4_DIAG_NONE};
 	free(r->seats);
-	*r = (struct c4_rank){.job = r->job, .rank = r->rank};
+	*r = (struct c4_rank){.job = r->job, .rank = r->rank, .gpu_index = -1};
 }
 
 static bool same_process(const struct c4_rank *r, const struct c4_process_identity *who)

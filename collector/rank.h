@@ -18,6 +18,9 @@ void c4_rank_unbind(struct c4_rank *r);
 enum c4_rank_state c4_rank_state(const struct c4_rank *r);
 const char *c4_rank_state_name(enum c4_rank_state s);
 
+/* The GPU the rank runs on, as its agent last told of it; NULL: none or not known. */
+const struct c4_diag_gpu *c4_rank_gpu(const struct c4_rank *r);
+
 /* Windows stop waiting for this rank, in all its communicators. */
 void c4_rank_excuse(struct c4_rank *r);
 

@@ -30,6 +30,11 @@
 	X(COMM, "bad-communicator")                                                                \
 	X(COMMS_FULL, "too-many-communicators")                                                    \
 	X(UNKNOWN_COMM, "unknown-communicator")                                                    \
+	X(MEMBER, "member-conflict")                                                               \
+	X(CONN, "bad-connection")                                                                  \
+	X(CONNS_FULL, "too-many-connections")                                                      \
+	X(DEVICE, "bad-device")                                                                    \
+	X(DEVICES_FULL, "too-many-devices")                                                        \
 	X(BLOCK, "bad-block")                                                                      \
 	X(STALE_BLOCK, "stale-block")                                                              \
 	X(THREAD, "bad-thread")                                                                    \

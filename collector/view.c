@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "c4/op.h"
+#include "collector/diag/health.h"
 #include "collector/incident_json.h"
 #include "collector/json.h"
 #include "collector/rank.h"
@@ -91,20 +92,40 @@ static json_t *inside_json(const struct c4_job *j, uint32_t rank)
 			 "peers", peers_json(call));
 }
 
+/* null: it runs on none, or nothing is known of it. */
+static json_t *gpu_json(const struct c4_rank *r)
+{
+	const struct c4_diag_gpu *g = c4_rank_gpu(r);
+	char words[128];
+
+	if (!g && r->gpu_index < 0)
+		return json_null();
+	if (!g)
+		return json_pack("{s:i, s:s}", "index", (int)r->gpu_index, "bus", r->gpu_bus);
+	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "index",
+			 (json_int_t)g->index, "bus", g->bus, "name", g->name, "sm_mhz",
+			 (json_int_t)g->sm_mhz, "sm_max_mhz", (json_int_t)g->sm_max_mhz, "celsius",
+			 (json_int_t)g->celsius, "watts", (json_int_t)g->watts, "throttle",
+			 c4_health_throttle_words(g->throttle, words, sizeof words), "ecc",
+			 (json_int_t)g->ecc, "nvlink_errors", (json_int_t)g->nvlink_errors, "xids",
+			 (json_int_t)g->xids, "last_xid", (json_int_t)g->last_xid);
+}
+
 json_t *c4_view_rank(const struct c4_job *j, uint32_t rank, uint64_t now_ns)
 {
 	const struct c4_rank *r = &j->ranks[rank];
 	const struct c4_diag_rank *d = &j->now[rank];
 	struct c4_shares shares = c4_view_shares(r);
 
-	return json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
+			 "s:o}",
 			 "job", j->name, "rank", (json_int_t)rank, "node", r->node, "host", r->host,
 			 "pid", (json_int_t)r->pid, "program", r->program, "library", r->library,
 			 "state", c4_rank_state_name(c4_rank_state(r)), "cpu", c4_json_real(d->cpu),
 			 "own_share", c4_json_real(shares.own), "wait_share",
 			 c4_json_real(shares.wait), "lateness_ms", c4_json_real(shares.lateness_ms),
 			 "age_ms", c4_json_real(ms(c4_vclock_since(now_ns, r->sample_ns))),
-			 "inside", inside_json(j, rank));
+			 "inside", inside_json(j, rank), "gpu", gpu_json(r));
 }
 
 static json_t *report_rank(const struct c4_job *j, uint32_t rank)
@@ -297,13 +318,14 @@ static json_t *losses_json(const struct c4_job *j)
 {
 	struct c4_losses l = c4_job_losses(j);
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events",
-			 (json_int_t)(l.events + l.hook[C4_LOST_EVENTS]), "communicators",
-			 (json_int_t)l.hook[C4_LOST_COMMS], "members",
-			 (json_int_t)l.hook[C4_LOST_RUNS], "threads",
-			 (json_int_t)l.hook[C4_LOST_THREADS], "requests",
-			 (json_int_t)l.hook[C4_LOST_REQUESTS], "posts", (json_int_t)l.posts,
-			 "bad_segments", (json_int_t)l.bad_segments);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "events",
+		(json_int_t)(l.events + l.hook[C4_LOST_EVENTS]), "communicators",
+		(json_int_t)l.hook[C4_LOST_COMMS], "members", (json_int_t)l.hook[C4_LOST_RUNS],
+		"threads", (json_int_t)l.hook[C4_LOST_THREADS], "requests",
+		(json_int_t)l.hook[C4_LOST_REQUESTS], "connections",
+		(json_int_t)l.hook[C4_LOST_CONNS], "operations", (json_int_t)l.hook[C4_LOST_OPS],
+		"posts", (json_int_t)l.posts, "bad_segments", (json_int_t)l.bad_segments);
 }
 
 static json_t *report_comms(const struct c4_job *j)

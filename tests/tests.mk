@@ -4,11 +4,12 @@
 #   tests/unit/test_NOUN.c   cmocka, one program per module, also under ASan+UBSan (ring: TSan)
 #   tests/fuzz/fuzz_NOUN.c   libFuzzer, one per decoder; make check runs a short fixed budget
 #   tests/e2e/test_*.py      pytest with real mpirun
+#   tests/nccl/*.c           a stand-in for programs with NCCL, and streams of events it replays
 #   tests/workloads/*.c      MPI programs the tests and the demo watch
 #   tests/check/*.sh         what the build must prove about itself
 #   tests/bench/*            budgets of the design
 
-ARCHIVES := $(addprefix $(B)/ar/,libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
+ARCHIVES := $(addprefix $(B)/ar/,libnccl.a libncclapi.a libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
 	      libplancli.a libplanner.a libplanio.a libplanmodel.a libcommon.a libds.a libbase.a)
 ALL_LIBS  = $(UV) $(MHD) $(CURL) $(CYAML) $(JANSSON) $(PROTOC) $(SQLITE) -lpthread -lm
 
@@ -18,7 +19,64 @@ UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 $(UNIT): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(ALL_LIBS) -lcmocka $(BESIDE)
+
+# Stand-ins for NCCL and the CUDA runtime, so that the hook on NCCL's calls runs without a GPU; and
+# a job for them. In a program that has the wrappers built in, the stand-in is the next definition.
+STANDIN := $(B)/nccl/libnccl.so.2 $(B)/nccl/libcudart.so.13
+STANDIN_LD := -Wl,--no-as-needed -L$(B)/nccl -l:libnccl.so.2 -l:libcudart.so.13 -Wl,-rpath,'$$ORIGIN/../nccl'
+$(B)/nccl/libnccl.so.2: tests/nccl/fake/nccl.c $(B)/nccl/libcudart.so.13
+$(B)/nccl/libcudart.so.13: tests/nccl/fake/cudart.c
+$(STANDIN): tests/nccl/fake/nccl.h tests/nccl/fake/cudart.h
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(STANDIN_CC) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -shared -Wl,-soname,$(@F) -o $@ \
+		$(filter %.c,$^) $(filter %.so.13,$^) -lpthread
+STANDIN_CC = $(CC) -D_GNU_SOURCE -std=gnu11 -I. -O2 -g -fPIC $(WARN)
+$(B)/nccl/libtrain.so: tests/nccl/fake/train.c tests/nccl/fake/train.h $(STANDIN)
+	@echo "  LD      $@"
+	$(Q)$(STANDIN_CC) -shared -Wl,-soname,$(@F) -o $@ $< $(STANDIN) -lpthread -Wl,-rpath,'$$ORIGIN'
+$(B)/nccl/train: tests/nccl/fake/main.c tests/nccl/fake/train.c $(STANDIN)
+	@echo "  LD      $@"
+	$(Q)$(STANDIN_CC) -o $@ $(filter %.c,$^) $(STANDIN) -lpthread -Wl,-rpath,'$$ORIGIN'
+$(B)/nccl/train-private: tests/nccl/fake/launch.c $(B)/nccl/libtrain.so
+	@echo "  LD      $@"
+	$(Q)$(STANDIN_CC) -o $@ $< -Wl,-rpath,'$$ORIGIN'
+STANDIN_JOBS := $(B)/nccl/train $(B)/nccl/train-private
+$(B)/unit/test_ncclapi: $(STANDIN)
+$(B)/unit/test_ncclapi: BESIDE = $(STANDIN_LD)
+
+# What plays NCCL's part: it loads the plugin of its own build directory.
+NCCL_HOST := $(B)/nccl/nccl_host
+$(NCCL_HOST): $(call obj,$(filter-out tests/nccl/record.c,$(call src,tests/nccl))) $(B)/ar/libbase.a
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lpthread -ldl
+
+$(B)/unit/test_nccl_stream: | $(NCCL_HOST) $(B)/lib/libnccl-profiler-c4.so
+
+# A user's own plugin behind ours.
+NCCL_NEXT := $(B)/nccl/libnccl-profiler-standin.so
+$(NCCL_NEXT): $(B)/obj/tests/nccl/fake/next.o
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^ -lpthread
+
+# Writes down what a real NCCL tells its plugin (tests/gpu/run.py); never installed.
+NCCL_RECORD := $(B)/nccl/libnccl-profiler-record.so
+$(NCCL_RECORD): $(B)/obj/tests/nccl/record.o
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete -o $@ $^ -lpthread
+
+# Stand-ins for other people's libraries, where the machine need not have them.
+FAKE := $(addprefix $(B)/unit/,libfake-nvml.so libfake-nvml-old.so)
+$(B)/unit/libfake-nvml-old.so: CPPFLAGS += -DFAKE_OLD
+$(FAKE): tests/unit/fake/nvml.c tests/unit/fake/nvml.h agent/daemon/nvml.h
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
+$(B)/unit/test_gpu $(B)/unit/test_agent_devices: | $(FAKE)
 
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out tests/bench/mpi_%,$(call src,tests/bench)))
 $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
@@ -56,10 +114,11 @@ $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 	@echo "  MPICC   $<"
 	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
 
-.PHONY: unit-bin fuzz-bin workloads bench-bin check check-fast bench demo lint
-unit-bin: $(UNIT)
+.PHONY: unit-bin fuzz-bin nccl-bin workloads bench-bin check check-fast bench demo lint
+unit-bin: $(UNIT) nccl-bin
+nccl-bin: $(NCCL_HOST) $(NCCL_NEXT) $(if $(wildcard tests/nccl/record.c),$(NCCL_RECORD))
 fuzz-bin: $(FUZZ)
-workloads: $(WORK)
+workloads: $(WORK) $(STANDIN_JOBS)
 bench-bin: $(BENCH) $(MPI_BENCH)
 check:
 	@tests/check/deps.sh install check

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "agent/daemon/devices.h"
 #include "agent/daemon/feed.h"
 #include "agent/daemon/lock.h"
 #include "agent/daemon/scan.h"
@@ -34,6 +35,7 @@ struct agent {
 	struct c4_scan scan;
 	struct c4_watch watch;
 	struct c4_feed feed;
+	struct c4_devices devices;
 
 	uv_loop_t loop;
 	uv_timer_t tick, drain, rescan, ends, deadline;
@@ -272,7 +274,7 @@ static void react(struct agent *a)
 {
 	uint32_t wish = c4_feed_react(&a->feed, &a->watch);
 
-	if (a->finishing && c4_feed_settled(&a->feed))
+	if (a->finishing && c4_feed_settled(&a->feed) && !c4_devices_busy(&a->devices))
 		uv_stop(&a->loop);
 	else if (wish && wish != a->feed.interval_ms && !a->finishing)
 		set_interval(a, wish);
@@ -288,6 +290,8 @@ static void on_tick(uv_timer_t *h)
 	look_at_live(a);
 	conclude_ended(a);
 	a->feed.bad_segments = a->scan.bad;
+	if (!a->finishing)
+		c4_devices_tick(&a->devices, c4_mono_ns());
 	c4_feed_post(&a->feed, &a->watch, C4_FEED_ALL, c4_mono_ns());
 	plan_drains(a);
 	if (idle_ns && c4_mono_ns() - a->alive_ns >= idle_ns) {
@@ -329,7 +333,10 @@ static void on_deadline(uv_timer_t *h)
 {
 	struct agent *a = h->data;
 
-	c4_warn("the last post was not delivered within %d ms: given up", FINISH_MS);
+	if (c4_feed_settled(&a->feed))
+		c4_warn("a driver has not answered for %d ms: given up", FINISH_MS);
+	else
+		c4_warn("the last post was not delivered within %d ms: given up", FINISH_MS);
 	uv_stop(&a->loop);
 }
 
@@ -423,6 +430,28 @@ static int start_feed(struct agent *a)
 	return rc ? 1 : 0;
 }
 
+static void on_reading_ended(void *arg)
+{
+	react(arg);
+}
+
+static int init_devices(struct agent *a)
+{
+	const struct c4_agent_options *o = a->options;
+	struct c4_devices_config config = {
+		.nvml = o->nvml,
+		.nics = {o->sysfs ? o->sysfs : "/sys", o->virtual_nics},
+		.idle = on_reading_ended,
+		.arg = a,
+	};
+	int rc = c4_devices_init(&a->devices, &a->loop, &config);
+
+	if (rc)
+		c4_error("%s", strerror(-rc));
+	a->feed.devices = &a->devices;
+	return rc ? 1 : 0;
+}
+
 /* Two descriptors for each process under watch: the usual soft limit is too low for many. */
 static void raise_file_limit(void)
 {
@@ -447,18 +476,21 @@ int c4_agent_run(const struct c4_agent_options *options)
 	c4_watched_init(&a.watch, &a.loop);
 	a.status = open_directory(&a);
 	if (!a.status)
+		a.status = init_devices(&a);
+	if (!a.status)
 		a.status = start_feed(&a);
 	if (!a.status) {
 		run_loop(&a);
-		/* a request in flight may hold the poster's thread: then only the kernel cleans up
-		 */
-		if (!c4_feed_stop(&a.feed, STOP_NS)) {
+		/* a request in flight may hold the poster's thread, a driver a worker: then only
+		 * the kernel cleans up */
+		if (!c4_feed_stop(&a.feed, STOP_NS) || c4_devices_busy(&a.devices)) {
 			c4_lock_release(&a.lock);
 			_exit(a.status);
 		}
 	}
 	c4_watched_release(&a.watch);
 	c4_scan_release(&a.scan);
+	c4_devices_release(&a.devices);
 	uv_walk(&a.loop, close_one, NULL);
 	uv_run(&a.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a.loop);

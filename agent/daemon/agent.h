@@ -7,6 +7,7 @@
  *	tick   every interval: scan, drain, look, post
  *	drain  in between, for targets whose ring fills fast
  *	end    of a process: at once drain, look, and post that process alone
+ * and workers read what may block: GPUs and network interfaces (devices.h).
  * A segment's file is removed once its process is gone and the post that says so was settled.
  */
 #ifndef C4_AGENT_AGENT_H
@@ -28,6 +29,9 @@ struct c4_agent_options {
 	int64_t interval_ms;  /* between posts */
 	int64_t idle_exit_ms; /* 0: never */
 	int64_t ready_fd;     /* -1: none */
+	const char *nvml;     /* library that tells of GPUs; NULL: the driver's */
+	const char *sysfs;    /* where it is mounted; NULL: /sys */
+	bool virtual_nics;    /* tell of veth, bridges and bonds, too */
 };
 
 /* Runs until told to end (SIGTERM, SIGINT) or idle. Returns the exit status. */

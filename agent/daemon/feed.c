@@ -2,11 +2,16 @@
 #include "agent/daemon/feed.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
+#include "agent/daemon/detail.h"
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/log.h"
+
+#define DETAIL_INTERVALS 4
+#define DETAIL_MIN_NS	 2000000000ull
 
 static uint64_t draw_instance(void)
 {
@@ -62,13 +67,15 @@ static void send_post(struct c4_feed *f, uint64_t now_ns, bool last)
 
 static bool is_wanted(const struct c4_target *t, enum c4_feed_extent extent, uint64_t now_ns)
 {
-	if (!c4_target_presentable(t, now_ns))
+	if (!c4_target_presentable(c4_kin_process(t), now_ns))
 		return false;
 	return t->gone ? !t->end_seq : extent != C4_FEED_ENDED;
 }
 
-static void tell_anew(struct c4_watch *w)
+static void tell_anew(struct c4_feed *f, struct c4_watch *w)
 {
+	if (f->devices)
+		c4_devices_forget_told(f->devices);
 	for (uint32_t i = 0; i < w->n; i++) {
 		struct c4_target *t = c4_watched_get(w, i);
 
@@ -89,28 +96,63 @@ static void add_target(struct c4_feed *f, struct c4_target *t, uint64_t now_ns)
 		t->end_seq = f->seq + 1;
 }
 
+/* The process first: its parts mean nothing to a collector that has not been told of it. */
+static void add_process(struct c4_feed *f, struct c4_target *t, enum c4_feed_extent extent,
+			uint64_t now_ns)
+{
+	if (is_wanted(t, extent, now_ns))
+		add_target(f, t, now_ns);
+	if (!t->introduced)
+		return;
+	for (struct c4_target *part = t->kin; part != t; part = part->kin)
+		if (is_wanted(part, extent, now_ns))
+			add_target(f, part, now_ns);
+}
+
 void c4_feed_post(struct c4_feed *f, struct c4_watch *w, enum c4_feed_extent extent,
 		  uint64_t now_ns)
 {
 	if (f->anew && extent != C4_FEED_ENDED) {
-		tell_anew(w);
+		tell_anew(f, w);
 		f->anew = false;
 	}
 	c4_post_begin(f->writer);
+	if (f->devices && extent != C4_FEED_ENDED)
+		c4_post_add_devices(f->writer, f->devices, now_ns);
 	for (uint32_t i = 0; i < w->n; i++)
-		if (is_wanted(c4_watched_get(w, i), extent, now_ns))
-			add_target(f, c4_watched_get(w, i), now_ns);
+		if (!c4_kin_is_part(c4_watched_get(w, i)))
+			add_process(f, c4_watched_get(w, i), extent, now_ns);
 	send_post(f, now_ns, extent == C4_FEED_LAST);
 }
 
 /* ---- what became of it ---------------------------------------------------------------------- */
 
-/* Whether its end is told (or never can be), and so its file no longer needed. */
+/* Whether the process's end is told (or never can be), and so the files no longer needed. */
 static bool end_settled(const struct c4_target *t, uint64_t settled)
 {
-	if (!t->gone)
-		return false;
-	return t->end_seq ? t->end_seq <= settled : !c4_target_has_rank(t);
+	bool nameless = !c4_target_has_rank(c4_kin_process(t));
+	const struct c4_target *one;
+
+	c4_kin_for_each (one, t)
+		if (!one->gone || (one->end_seq ? one->end_seq > settled : !nameless))
+			return false;
+	return true;
+}
+
+/* For long enough to outlast a late answer or two. */
+static void ask_detail(const struct c4_feed *f, const struct c4_watch *w)
+{
+	uint64_t span_ns = (uint64_t)f->interval_ms * DETAIL_INTERVALS * 1000000u;
+
+	if (span_ns < DETAIL_MIN_NS)
+		span_ns = DETAIL_MIN_NS;
+	for (uint32_t i = 0; i < w->n; i++) {
+		const struct c4_target *t = c4_watched_get(w, i);
+		int rc = c4_detail_ask(t, span_ns);
+
+		if (rc && rc != -ENOTSUP && rc != -ESTALE)
+			c4_debug("%s: %s: cannot ask for detail", t->path, strerror(-rc));
+	}
 }
 
 uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)
@@ -123,6 +165,8 @@ uint32_t c4_feed_react(struct c4_feed *f, struct c4_watch *w)
 	f->pushed_out = news.pushed_out;
 	f->dropped = news.dropped;
 	f->anew |= lost || news.resync;
+	if (news.detail)
+		ask_detail(f, w);
 	for (uint32_t i = 0; i < w->n;) {
 		struct c4_target *t = c4_watched_get(w, i);
 

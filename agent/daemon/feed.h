@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/daemon/devices.h"
 #include "agent/daemon/post.h"
 #include "agent/daemon/poster.h"
 #include "agent/daemon/watch.h"
@@ -24,6 +25,7 @@ struct c4_feed {
 	const char *agent; /* node name */
 	uint32_t interval_ms;
 	uint64_t bad_segments;
+	struct c4_devices *devices; /* to be told of as well; NULL: none */
 
 	uint64_t instance;
 	uint64_t seq;		      /* of the last post */

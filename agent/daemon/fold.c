@@ -34,7 +34,7 @@ struct folding {
 
 	bool prev_known; /* of operation next - 1, in ticks */
 	uint64_t prev_leave;
-	uint64_t prev_after; /* the thread's inside_ticks behind it */
+	uint64_t prev_after; /* what before_ticks of the next one is if it was nowhere else */
 
 	uint8_t level; /* wanted; alignment may force a lower one */
 	double ops_per_ns;
@@ -159,6 +159,17 @@ static struct c4_op_times measure(const struct folding *c, const struct c4_event
 	if (t.inside_ns + t.elsewhere_ns > t.span_ns) /* rounding */
 		t.elsewhere_ns = t.span_ns - t.inside_ns;
 	return t;
+}
+
+/*
+ * A thread's sum goes on with the operation itself. On a GPU, where kernels of several
+ * communicators run at a time and end in any order, the sum is of the others' kernels only.
+ */
+static uint64_t sum_behind(const struct c4_event *ev)
+{
+	bool gpu = ev->flags & (C4_EV_GPU | C4_EV_HOST);
+
+	return gpu ? ev->before_ticks : ev->before_ticks + since(ev->leave_ticks, ev->enter_ticks);
 }
 
 /* ---- the level ------------------------------------------------------------------------------ */
@@ -424,7 +435,7 @@ static void add_next(struct c4_fold *f, struct folding *c, const struct c4_event
 	c->next = ev->opno + 1;
 	c->prev_known = true;
 	c->prev_leave = ev->leave_ticks;
-	c->prev_after = ev->before_ticks + since(ev->leave_ticks, ev->enter_ticks);
+	c->prev_after = sum_behind(ev);
 	c->active_ns = now_ns;
 	if (end_of(&o->b) < o->limit)
 		return;

@@ -31,6 +31,12 @@ static const struct c4_opt opts[] = {
 	 "end after so long without a live process (default 0: never)", 0, 0},
 	{"ready-fd", 0, C4_OPT_INT, &o.ready_fd, "N", NULL,
 	 "write \"ready\" to this descriptor and close it once running", 0, INT_MAX},
+	{"nvml", 0, C4_OPT_STR, &o.nvml, "FILE", NULL,
+	 "library that tells of GPUs (default libnvidia-ml.so.1)", 0, 0},
+	{"sysfs", 0, C4_OPT_STR, &o.sysfs, "DIR", NULL,
+	 "where the node's sysfs is mounted (default /sys)", 0, 0},
+	{"virtual-nics", 0, C4_OPT_FLAG, &o.virtual_nics, NULL, NULL,
+	 "tell of virtual network interfaces, too (veth, bridges)", 0, 0},
 	{0}};
 
 static const struct c4_cli cli = {

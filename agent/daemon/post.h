@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * post.h - targets → encoded message Post (c4.proto).
+ * post.h - targets and devices → encoded message Post (c4.proto).
  *
  * A post is begun, gets targets one by one, and is finished into bytes; the targets then count as
  * told: identities and unchanged communicators are left out of later posts, blocks are cleared.
+ * Devices likewise.
  * A writer is kept and used again for each post. One thread.
  */
 #ifndef C4_AGENT_POST_H
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/daemon/devices.h"
 #include "agent/daemon/target.h"
 
 /* Larger ones are split; one process alone stays far below. */
@@ -39,6 +41,9 @@ void c4_post_begin(struct c4_post_writer *w);
 /* The target must stay until the post is finished.
  * False: the post is full or memory is short; finish it and begin another one. */
 bool c4_post_add(struct c4_post_writer *w, struct c4_target *t, uint64_t now_ns);
+
+/* Those that are due. Out of memory they stay due. */
+void c4_post_add_devices(struct c4_post_writer *w, struct c4_devices *d, uint64_t now_ns);
 
 /* Encodes: malloc'd, with `room` spare bytes behind *ret_len. NULL: out of memory. */
 void *c4_post_finish(struct c4_post_writer *w, const struct c4_post_head *head, size_t room,

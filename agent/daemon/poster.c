@@ -30,7 +30,7 @@ struct c4_poster {
 	uint64_t in_flight; /* seq, 0: none */
 	uint64_t last_seq;
 	uint64_t refused; /* posts answered with 4xx */
-	bool resync;
+	bool resync, detail;
 	uint32_t interval_ms;
 };
 
@@ -71,7 +71,8 @@ void c4_poster_news(struct c4_poster *p, struct c4_poster_news *ret)
 	ret->dropped = p->backlog.dropped + p->refused;
 	ret->resync = p->resync;
 	ret->interval_ms = p->interval_ms;
-	p->resync = false;
+	ret->detail = p->detail;
+	p->resync = p->detail = false;
 	p->interval_ms = 0;
 	pthread_mutex_unlock(&p->mutex);
 }
@@ -128,6 +129,7 @@ static void settle(struct c4_poster *p, const C4__V1__Answer *answer, bool refus
 	p->refused += refused;
 	if (answer) {
 		p->resync |= answer->resync;
+		p->detail = answer->detail;
 		if (answer->interval_ms)
 			p->interval_ms = answer->interval_ms;
 	}

@@ -33,6 +33,7 @@ struct c4_poster_news {
 	uint64_t pushed_out; /* those of them that a full back-log dropped */
 	bool resync;
 	uint32_t interval_ms; /* 0: no wish */
+	bool detail;	      /* transport steps are wanted, until the next answer */
 };
 
 /* NULL: out of memory, or the address is malformed. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/daemon/bits.h"
 #include "agent/daemon/pidfd.h"
 #include "common/base/hash.h"
 #include "common/base/runs.h"
@@ -88,7 +89,7 @@ static int alloc_tables(struct c4_target *t)
 	if (!t->fold || !t->comms)
 		return -ENOMEM;
 	t->ncomms = t->seg.toc.comm_cap;
-	return 0;
+	return c4_conns_init(&t->conns, t->seg.toc.conn_cap);
 }
 
 static int open_segment(struct c4_target *t, const char *path, uint64_t now_ns)
@@ -98,10 +99,18 @@ static int open_segment(struct c4_target *t, const char *path, uint64_t now_ns)
 	if (rc)
 		return rc;
 	if (t->seg.toc.comm_cap > C4_TARGET_COMMS || t->seg.toc.thread_cap > C4_TARGET_THREADS ||
-	    !clock_plausible(t, now_ns))
+	    t->seg.toc.conn_cap > C4_CONNS_MAX || !clock_plausible(t, now_ns))
 		return -EBADMSG;
 	skip_history(&t->seg);
 	return alloc_tables(t);
+}
+
+static void date_sign(struct c4_target *t, uint64_t ticks, uint64_t now_ns, uint64_t *last)
+{
+	uint64_t ns = c4_ticks_to_mono(&t->rate, ticks);
+
+	if (ns > *last && ns <= now_ns)
+		*last = ns;
 }
 
 /* How long a process was already gone when we first looked: since its last sign of life. */
@@ -110,13 +119,14 @@ static void date_end(struct c4_target *t, uint64_t now_ns)
 	uint64_t last = t->seg.toc.mono0_ns;
 
 	for (uint32_t i = 0; i < t->nthreads; i++) {
-		const struct c4_seg_thread *th = &t->threads[i];
-		uint64_t ticks =
-			th->enter_ticks > th->leave_ticks ? th->enter_ticks : th->leave_ticks;
-		uint64_t ns = c4_ticks_to_mono(&t->rate, ticks);
-
-		if (ns > last && ns <= now_ns)
-			last = ns;
+		date_sign(t, t->threads[i].enter_ticks, now_ns, &last);
+		date_sign(t, t->threads[i].leave_ticks, now_ns, &last);
+	}
+	for (uint32_t i = 0; i < t->ncomms; i++) {
+		if (!t->comms[i])
+			continue;
+		date_sign(t, t->comms[i]->now.enter_ticks, now_ns, &last);
+		date_sign(t, t->comms[i]->now.leave_ticks, now_ns, &last);
 	}
 	t->gone_ns = last;
 }
@@ -128,6 +138,7 @@ int c4_target_open(const char *path, uint64_t now_ns, struct c4_target **ret)
 
 	if (!t)
 		return -ENOMEM;
+	t->kin = t;
 	t->seg.fd = t->pidfd = -1;
 	snprintf(t->path, sizeof t->path, "%s", path);
 	rc = open_segment(t, path, now_ns);
@@ -158,6 +169,7 @@ void c4_target_close(struct c4_target *t)
 	free(t->comms);
 	free(t->freed);
 	free(t->threads);
+	c4_conns_release(&t->conns);
 	c4_fold_free(t->fold);
 	c4_seg_reader_close(&t->seg);
 	if (t->pidfd >= 0)
@@ -173,7 +185,7 @@ static bool ending_marked(const struct c4_target *t)
 	return c4_ending_marked(dirname(dir), t->seg.toc.job);
 }
 
-void c4_target_end(struct c4_target *t, uint64_t now_ns)
+static void end_one(struct c4_target *t, uint64_t now_ns)
 {
 	const struct c4_seg_header *h = &t->seg.toc;
 
@@ -184,6 +196,14 @@ void c4_target_end(struct c4_target *t, uint64_t now_ns)
 	t->seg.owner_gone = 1;
 	t->ending = ending_marked(t);
 	t->status_known = c4_pidfd_status(t->pidfd, h->pid, h->start_jiffies, &t->wait_status);
+}
+
+void c4_target_end(struct c4_target *t, uint64_t now_ns)
+{
+	struct c4_target *one;
+
+	c4_kin_for_each (one, t)
+		end_one(one, now_ns);
 }
 
 /* Removes the file only if it is still the one that was opened. */
@@ -206,6 +226,7 @@ void c4_target_forget_posted(struct c4_target *t)
 	for (uint32_t i = 0; i < t->ncomms; i++)
 		if (t->comms[i])
 			t->comms[i]->introduced = false;
+	c4_conns_forget_told(&t->conns);
 }
 
 /* ---- operations ----------------------------------------------------------------------------- */
@@ -262,21 +283,6 @@ void c4_target_drain(struct c4_target *t, uint64_t now_ns, uint64_t slow_ns)
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-#define for_each_bit(i, bits, cap)                                                                 \
-	for (uint32_t i = next_bit(bits, 0, cap); i < (cap); i = next_bit(bits, i + 1, cap))
-
-static uint32_t next_bit(const uint64_t *bits, uint32_t i, uint32_t cap)
-{
-	while (i < cap) {
-		uint64_t rest = bits[i / 64] >> i % 64;
-
-		if (rest)
-			return i + (uint32_t)__builtin_ctzll(rest);
-		i = (i | 63) + 1;
-	}
-	return cap;
-}
-
 static void raise_to(uint64_t *v, uint64_t to)
 {
 	if (to > *v)
@@ -305,8 +311,7 @@ static void look_threads(struct c4_target *t)
 
 	if (c4_seg_used_threads(&t->seg, used, C4_TARGET_THREADS))
 		return;
-	for_each_bit(i, used, C4_TARGET_THREADS)
-	{
+	c4_bit_for_each (i, used, C4_TARGET_THREADS) {
 		struct c4_seg_thread *grown = c4_vec_reserve(t->threads, &t->thread_cap, n + 1,
 							     C4_TARGET_THREADS, sizeof *grown);
 
@@ -385,9 +390,10 @@ static void look_comms(struct c4_target *t)
 	if (c4_seg_used_comms(&t->seg, used, C4_TARGET_COMMS))
 		return;
 	for (uint32_t i = 0; i < t->ncomms; i++)
-		if (t->comms[i] && !(used[i / 64] >> i % 64 & 1))
+		if (t->comms[i] && !c4_bit_test(used, i))
 			retire_comm(t, i);
-	for_each_bit(i, used, t->ncomms) look_comm(t, i);
+	c4_bit_for_each (i, used, t->ncomms)
+		look_comm(t, i);
 }
 
 /* ---- the process itself --------------------------------------------------------------------- */
@@ -424,10 +430,12 @@ static void sample_process(struct c4_target *t, uint64_t now_ns)
 
 static void look_identity(struct c4_target *t)
 {
-	const struct c4_seg_header *h = &t->seg.toc;
+	const struct c4_seg_header *h = &t->seg.toc, *gpu = &c4_kin_with_gpu(t)->seg.toc;
 	uint64_t hash = c4_hash_bytes(h->launch, h->job, sizeof h->job);
 
 	hash = c4_hash_bytes(hash, h->library, sizeof h->library);
+	hash = c4_hash_bytes(hash, gpu->gpu_bus, sizeof gpu->gpu_bus);
+	hash = c4_hash_u64(hash, (uint32_t)gpu->gpu);
 	hash = c4_hash_u64(hash, (uint64_t)(uint32_t)h->world_rank << 32 | h->world_size);
 	if (hash != t->identity)
 		t->introduced = false;
@@ -457,8 +465,9 @@ void c4_target_look(struct c4_target *t, uint64_t now_ns)
 		look_identity(t);
 		look_threads(t);
 		look_comms(t);
+		c4_conns_look(&t->conns, &t->seg);
 	}
-	if (!t->gone)
+	if (!t->gone && !c4_kin_is_part(t))
 		sample_process(t, now_ns);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * target.h - one process under watch: its segment, what was read from it last, its operations
- * being folded, and what the kernel says of it.
+ * target.h - one segment of a process under watch: what was read from it last, its operations
+ * being folded, and what the kernel says of the process. With several segments of one process
+ * (kin.h) the kernel is asked for one of them.
  *
  *	open → { drain, look }* → end → (posted, settled) → close
  *
@@ -16,7 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/daemon/conn.h"
 #include "agent/daemon/fold.h"
+#include "agent/daemon/kin.h"
 #include "agent/daemon/proc.h"
 #include "c4/segment.h"
 #include "common/base/clock.h"
@@ -36,7 +39,8 @@ struct c4_target_comm {
 };
 
 struct c4_target {
-	uint32_t handle;
+	uint32_t handle;       /* of the process: the same for all kin */
+	struct c4_target *kin; /* the next segment of the process; never NULL */
 	char path[PATH_MAX];
 	struct c4_seg_reader seg;
 	bool broken;
@@ -50,6 +54,7 @@ struct c4_target {
 	struct c4_seg_thread *threads; /* slots in use, as of the last look */
 	uint32_t nthreads, thread_cap;
 	uint64_t inside_ns, p2p_ns, calls; /* over all threads; never go back */
+	struct c4_conns conns;
 
 	struct c4_proc proc; /* latest sample, and the rates from the one before */
 	bool sampled;
@@ -85,7 +90,7 @@ void c4_target_drain(struct c4_target *t, uint64_t now_ns, uint64_t slow_ns);
 /* Reads tables and process state anew. Without a pidfd this also finds out that it is gone. */
 void c4_target_look(struct c4_target *t, uint64_t now_ns);
 
-/* The process ended (seen at now_ns): keeps how and when. Idempotent. */
+/* The process ended (seen at now_ns): keeps how and when, for all kin. Idempotent. */
 void c4_target_end(struct c4_target *t, uint64_t now_ns);
 
 /* Whether it knows its place in its world: without, nobody can tell who it is. */

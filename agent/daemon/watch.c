@@ -30,7 +30,7 @@ static void on_end(uv_poll_t *poll, int status, int events)
 
 	(void)status; /* an error ends the watch as well: the next look asks /proc */
 	uv_poll_stop(poll);
-	if (!(events & UV_READABLE))
+	if (!(events & UV_READABLE) || one->target->gone) /* kin were told first */
 		return;
 	c4_target_end(one->target, c4_mono_ns());
 	one->watch->ended = true;
@@ -45,6 +45,42 @@ static void start_poll(struct c4_watched *one)
 	one->poll.data = one;
 	one->polled = true;
 	uv_poll_start(&one->poll, UV_READABLE, on_end);
+}
+
+static struct c4_target *find_kin(const struct c4_watch *w, const struct c4_target *t)
+{
+	for (uint32_t i = 0; i < w->n; i++)
+		if (c4_kin_same_process(c4_watched_get(w, i), t))
+			return c4_watched_get(w, i);
+	return NULL;
+}
+
+/* If the process is gone, all kin know it, and the latest sign of life among them counts. */
+static void agree_on_end(struct c4_target *t)
+{
+	struct c4_target *one;
+	uint64_t gone_ns = 0;
+
+	c4_kin_for_each (one, t)
+		if (one->gone && one->gone_ns > gone_ns)
+			gone_ns = one->gone_ns;
+	if (!gone_ns)
+		return;
+	c4_target_end(t, gone_ns);
+	c4_kin_for_each (one, t)
+		one->gone_ns = gone_ns;
+}
+
+static void name_target(struct c4_watch *w, struct c4_target *t)
+{
+	struct c4_target *kin = find_kin(w, t);
+
+	if (kin) {
+		c4_kin_join(t, kin);
+		agree_on_end(t);
+	} else {
+		t->handle = ++w->last_handle;
+	}
 }
 
 int c4_watched_add(struct c4_watch *w, struct c4_target *t)
@@ -62,7 +98,7 @@ int c4_watched_add(struct c4_watch *w, struct c4_target *t)
 		return -ENOMEM;
 	one->target = t;
 	one->watch = w;
-	t->handle = ++w->last_handle;
+	name_target(w, t);
 	w->list[w->n++] = one;
 	w->ended |= t->gone;
 	start_poll(one);
@@ -80,6 +116,7 @@ static void free_watched(uv_handle_t *h)
 /* The loop may still touch the handle and its descriptor until the close callback. */
 static void close_watched(struct c4_watched *one)
 {
+	c4_kin_leave(one->target);
 	one->poll.data = one;
 	if (one->polled)
 		uv_close((uv_handle_t *)&one->poll, free_watched);

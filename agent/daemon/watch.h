@@ -4,7 +4,7 @@
  *
  * A process's end is dated in the callback itself, in the order the kernel tells; the expensive
  * part (drain, post) is left to the owner, who is told once per loop turn through `ended`.
- * Owns its targets. Handles count up and are never used again.
+ * Owns its targets. Handles count up and are never used again; targets that are kin share one.
  */
 #ifndef C4_AGENT_WATCH_H
 #define C4_AGENT_WATCH_H

@@ -218,13 +218,25 @@ static void place_members(struct c4_seg_comm *c, const struct pair *p)
 		copy_runs((uint32_t)at, p->low->count, p->high);
 }
 
-static void fill_slot(struct c4_seg_comm *c, const struct c4_comm_desc *d, uint64_t nth)
+/* What all kinds of communicators begin with; the slot is being written. */
+static void clear_slot(struct c4_seg_comm *c, const char *name)
 {
-	struct pair p = order_groups(d);
 	uint32_t gen = c->gen;
 
 	memset(c, 0, sizeof *c);
 	c->gen = gen;
+	if (name)
+		memcpy(c->name, name, strnlen(name, sizeof c->name - 1));
+	c->created_ticks = c4_ticks(c4_hook.clock);
+	c->root = -1;
+	c->state = C4_COMM_LIVE;
+}
+
+static void fill_slot(struct c4_seg_comm *c, const struct c4_comm_desc *d, uint64_t nth)
+{
+	struct pair p = order_groups(d);
+
+	clear_slot(c, d->name);
 	c->id = make_id(&p, nth);
 	c->size = p.low->count + (p.high ? p.high->count : 0);
 	c->my_rank = (int32_t)(d->my_rank + (p.high == d->group ? p.low->count : 0));
@@ -232,11 +244,6 @@ static void fill_slot(struct c4_seg_comm *c, const struct c4_comm_desc *d, uint6
 	if (p.low->foreign || (p.high && p.high->foreign))
 		c->flags |= C4_COMM_FOREIGN;
 	place_members(c, &p);
-	if (d->name)
-		memcpy(c->name, d->name, strnlen(d->name, sizeof c->name - 1));
-	c->created_ticks = c4_ticks(c4_hook.clock);
-	c->root = -1;
-	c->state = C4_COMM_LIVE;
 }
 
 static void fill_private(struct c4_comm *p, const struct c4_comm_desc *d)
@@ -250,17 +257,23 @@ static void fill_private(struct c4_comm *p, const struct c4_comm_desc *d)
 	p->targets = d->targets;
 }
 
-uint32_t c4_comm_add(const struct c4_comm_desc *d)
+static uint32_t find_free(void)
 {
-	struct pair p = order_groups(d);
-	int64_t nth = count_seen(make_id(&p, 0));
-	uint32_t slot;
+	uint32_t slot = find_state(C4_COMM_FREE);
 
-	slot = find_state(C4_COMM_FREE);
 	if (slot == C4_SEG_COMMS) {
 		purge_retired();
 		slot = find_state(C4_COMM_FREE);
 	}
+	return slot;
+}
+
+uint32_t c4_comm_add(const struct c4_comm_desc *d)
+{
+	struct pair p = order_groups(d);
+	int64_t nth = count_seen(make_id(&p, 0));
+	uint32_t slot = find_free();
+
 	if (nth < 0 || slot == C4_SEG_COMMS) {
 		c4_seg_lose(&c4_hook.seg, C4_LOST_COMMS);
 		return C4_COMM_LOST;
@@ -269,6 +282,27 @@ uint32_t c4_comm_add(const struct c4_comm_desc *d)
 	fill_slot(&c4_hook.seg.comms[slot], d, (uint64_t)nth);
 	fill_private(&c4_comms[slot], d);
 	write_end(&c4_hook.seg.comms[slot]);
+	return slot;
+}
+
+uint32_t c4_comm_add_given(const struct c4_comm_given *g)
+{
+	uint32_t slot = find_free();
+	struct c4_seg_comm *c;
+
+	if (slot == C4_SEG_COMMS) {
+		c4_seg_lose(&c4_hook.seg, C4_LOST_COMMS);
+		return C4_COMM_LOST;
+	}
+	c = &c4_hook.seg.comms[slot];
+	write_begin(c);
+	clear_slot(c, g->name);
+	c->id = g->id;
+	c->size = g->size;
+	c->my_rank = g->my_rank;
+	c->flags = g->flags | C4_COMM_REPORTED;
+	memset(&c4_comms[slot], 0, sizeof c4_comms[slot]);
+	write_end(c);
 	return slot;
 }
 

@@ -8,7 +8,8 @@
  *
  * Identity: hash of (launch, members as world ranks in communicator order, how many communicators
  * of exactly these members this process has seen before). Creation is collective, so all members
- * count alike and no communication is needed.
+ * count alike and no communication is needed. Or the library says what it is (NCCL), and knows no
+ * members: then each member reports its own rank, and the reader joins them.
  *
  * Changes (adding, naming, retiring) happen under c4_comm_lock(); look-ups and progress take no
  * lock. A retired slot keeps its contents, for late readers, until the table is full.
@@ -98,6 +99,18 @@ void c4_comm_unbind(uint64_t key); /* needs no lock: the caller is about to free
  * members in any case. Needs the lock.
  */
 uint32_t c4_comm_add(const struct c4_comm_desc *d);
+
+/* A communicator whose library names it, but not its members. */
+struct c4_comm_given {
+	uint64_t id; /* equal on all members, not 0 */
+	uint32_t size;
+	int32_t my_rank;
+	uint32_t flags;	  /* C4_COMM_*, besides C4_COMM_REPORTED */
+	const char *name; /* NULL: none */
+};
+
+/* Registers it: its slot, or C4_COMM_LOST (counted). Needs the lock. */
+uint32_t c4_comm_add_given(const struct c4_comm_given *g);
 
 void c4_comm_name(uint32_t slot, const char *name, size_t n); /* needs the lock */
 void c4_comm_retire(uint32_t slot);			      /* needs the lock */

@@ -25,10 +25,9 @@ static int switched_off(void)
 	return value && value[0] == '0' && value[1] == '\0';
 }
 
-static int create(const char *hook_name)
+static int create(const struct c4_seg_want *want)
 {
 	char dir[PATH_MAX];
-	struct c4_str name;
 	int rc;
 
 	if (c4_hook.seg.base)
@@ -42,12 +41,7 @@ static int create(const char *hook_name)
 		return rc;
 	if (!c4_rundir_has_agent(dir))
 		c4_rundir_sweep(dir);
-	rc = c4_seg_create(&c4_hook.seg, dir);
-	if (rc)
-		return rc;
-	c4_str_init(&name, c4_hook.seg.hdr->hook, sizeof c4_hook.seg.hdr->hook);
-	c4_str_add(&name, hook_name);
-	return 0;
+	return c4_seg_create_for(&c4_hook.seg, dir, want);
 }
 
 /* The child shares our pages but is another process: it must not write there. */
@@ -56,10 +50,10 @@ static void in_child(void)
 	c4_hook_stop();
 }
 
-int c4_hook_open(const char *hook_name)
+int c4_hook_open_for(const struct c4_seg_want *want)
 {
 	int saved = errno;
-	int rc = create(hook_name);
+	int rc = create(want);
 
 	if (!rc) {
 		c4_hook.clock = c4_hook.seg.hdr->clock;
@@ -69,6 +63,11 @@ int c4_hook_open(const char *hook_name)
 	}
 	errno = saved;
 	return rc;
+}
+
+int c4_hook_open(const char *hook_name)
+{
+	return c4_hook_open_for(&(struct c4_seg_want){.hook = hook_name});
 }
 
 void c4_hook_identify(int32_t rank, uint32_t size, const char *library, const char *suffix)

@@ -33,9 +33,12 @@ static inline int c4_hook_live(void)
 }
 
 /*
- * Makes and publishes the segment of this process. 0 or a negative errno: -EPERM when switched off
- * (C4_HOOK=0) or the directory is not ours, -EALREADY the second time.
+ * Makes and publishes this hook's segment of this process. 0 or a negative errno: -EPERM when
+ * switched off (C4_HOOK=0) or the directory is not ours, -EALREADY the second time.
  */
+int c4_hook_open_for(const struct c4_seg_want *want);
+
+/* The same, without a table of connections. */
 int c4_hook_open(const char *hook_name);
 
 /* What the library says of itself and of this process; the job's name gets suffix (may be NULL). */

@@ -74,7 +74,7 @@ int c4_rundir_has_agent(const char *dir)
 	return found;
 }
 
-/* PID-START.seg, and no such process any more. */
+/* PID-START[-HOOK].seg, and no such process any more. */
 static int owner_gone(const char *name)
 {
 	uint64_t pid, start;
@@ -84,7 +84,7 @@ static int owner_gone(const char *name)
 		return 0;
 	name += n + 1;
 	n = c4_str_parse_u64(name, &start);
-	if (!n || strcmp(name + n, C4_SEG_SUFFIX) != 0)
+	if (!n || (name[n] != '-' && strcmp(name + n, C4_SEG_SUFFIX) != 0))
 		return 0;
 	return c4_proc_start_jiffies((uint32_t)pid) != start;
 }

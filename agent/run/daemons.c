@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "agent/run/find.h"
+#include "common/find.h"
 #include "agent/run/finish.h"
 #include "common/log.h"
 

@@ -18,7 +18,9 @@ static const struct variable {
 	size_t value; /* offset of the member that gives it */
 	bool list;    /* goes in front of what the user has */
 } variables[] = {
-	{PRELOAD, offsetof(struct c4_job_env, hook), true},
+	{PRELOAD, offsetof(struct c4_job_env, preload), true},
+	{C4_ENV_NCCL_PROFILER, offsetof(struct c4_job_env, profiler), false},
+	{C4_ENV_NEXT_PROFILER, offsetof(struct c4_job_env, next_profiler), false},
 	{C4_ENV_JOB, offsetof(struct c4_job_env, job), false},
 	{C4_ENV_RUNTIME_DIR, offsetof(struct c4_job_env, runtime_dir), false},
 	{C4_ENV_COLLECTOR, offsetof(struct c4_job_env, collector), false},
@@ -47,18 +49,39 @@ static bool listed(const char *list, const char *item)
 	return false;
 }
 
+/* The items of value that the list does not have yet, then the list. */
+static void merge(struct c4_buf *b, const char *value, const char *list)
+{
+	const char *between = "";
+
+	for (; *value; value += strspn(value, ":")) {
+		size_t len = strcspn(value, ":");
+		char *item = strndup(value, len);
+
+		value += len;
+		if (item && listed(list, item))
+			len = 0;
+		free(item);
+		if (!len)
+			continue;
+		c4_buf_printf(b, "%s%.*s", between, (int)len, value - len);
+		between = ":";
+	}
+	if (*list)
+		c4_buf_printf(b, "%s%s", between, list);
+}
+
 /* "NAME=value" on the heap. */
 static char *render(const struct variable *v, const char *value, char *const *base)
 {
-	const char *old = v->list ? c4_env_get(base, v->name) : NULL;
+	const char *old = c4_env_get(base, v->name);
 	struct c4_buf b = {0};
 
-	if (old && listed(old, value))
-		c4_buf_printf(&b, "%s=%s", v->name, old);
-	else if (old && *old)
-		c4_buf_printf(&b, "%s=%s:%s", v->name, value, old);
+	c4_buf_printf(&b, "%s=", v->name);
+	if (v->list)
+		merge(&b, value, old ? old : "");
 	else
-		c4_buf_printf(&b, "%s=%s", v->name, value);
+		c4_buf_printf(&b, "%s", value);
 	return c4_buf_take(&b);
 }
 

@@ -10,7 +10,9 @@
 
 /* NULL members are left as the user has them. */
 struct c4_job_env {
-	const char *hook; /* library to preload */
+	const char *preload;	   /* libraries to preload, separated by colons */
+	const char *profiler;	   /* NCCL's profiler plugin */
+	const char *next_profiler; /* the user's own, which ours passes everything on to */
 	const char *job;
 	const char *runtime_dir;
 	const char *collector;

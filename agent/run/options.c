@@ -21,8 +21,8 @@ static const struct c4_opt table[] = {
 	{"report", 'r', C4_OPT_STR, &opts.report, "FILE", NULL, "write c4.report/v1 here", 0, 0},
 	{"dry-run", 'n', C4_OPT_FLAG, &opts.dry_run, NULL, NULL,
 	 "print the environment and the command, run nothing", 0, 0},
-	{"hook", 0, C4_OPT_STR, &opts.hook_name, "auto|mpi|none", NULL, "what to load into the job",
-	 0, 0},
+	{"hook", 0, C4_OPT_STR, &opts.hook_name, "auto|mpi|nccl|none", NULL,
+	 "what to load into the job; auto: whatever it may need", 0, 0},
 	{"hook-lib", 0, C4_OPT_STR, &opts.hook_lib, "FILE", NULL, "libc4mpi.so to load", 0, 0},
 	{"node", 0, C4_OPT_STR, &opts.node, "NAME", C4_ENV_NODE, "node name; default: host name", 0,
 	 0},
@@ -39,7 +39,7 @@ static const struct c4_opt table[] = {
 static const struct c4_cli cli = {
 	.program = "c4run",
 	.synopsis = "[OPTION]… [--] COMMAND [ARG]…",
-	.about = "Runs an MPI job, watches it, and names the rank that is slow or stuck.\n"
+	.about = "Runs an MPI or NCCL job, watches it, and names the rank that is slow or stuck.\n"
 		 "  c4run -- mpirun -np 64 ./train     wraps the launcher\n"
 		 "  mpirun -np 64 c4run ./train        wraps every rank\n"
 		 "The exit status is the job's own; 127: command not found, 126: not executable.\n"
@@ -73,9 +73,9 @@ static bool is_name(const char *s)
 
 static int parse_hook(const char *s, enum c4_hook_choice *ret)
 {
-	static const char *const names[] = {"auto", "mpi", "none"};
+	static const char *const names[] = {"auto", "mpi", "nccl", "none"};
 
-	for (unsigned int i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < 4; i++)
 		if (!strcmp(s, names[i])) {
 			*ret = (enum c4_hook_choice)i;
 			return 0;
@@ -98,7 +98,7 @@ int c4_run_options_check(struct c4_run_opts *o, char *why, unsigned long n)
 		snprintf(why, n, "--node: a name has 1 to %u printable characters, no blanks",
 			 C4_NAME_BYTES - 1);
 	else if (parse_hook(o->hook_name, &hook))
-		snprintf(why, n, "--hook: '%s' is none of auto, mpi, none", o->hook_name);
+		snprintf(why, n, "--hook: '%s' is none of auto, mpi, nccl, none", o->hook_name);
 	else if (o->hook_lib && access(o->hook_lib, R_OK))
 		snprintf(why, n, "--hook-lib: '%s': %s", o->hook_lib, strerror(errno));
 	else if (o->runtime_dir && o->runtime_dir[0] != '/')

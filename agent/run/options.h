@@ -8,14 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum c4_hook_choice { C4_HOOK_AUTO, C4_HOOK_MPI, C4_HOOK_NONE };
+enum c4_hook_choice { C4_HOOK_AUTO, C4_HOOK_MPI, C4_HOOK_NCCL, C4_HOOK_NONE };
 
 struct c4_run_opts {
 	const char *collector; /* HOST:PORT; NULL: embed one */
 	const char *job;       /* NULL: derive one */
 	const char *report;    /* file, or NULL */
 	const char *hook_name; /* as given; see hook */
-	const char *hook_lib;  /* file, or NULL: find it */
+	const char *hook_lib;  /* the MPI hook's file, or NULL: find it */
 	const char *node;
 	const char *runtime_dir; /* NULL: a private one */
 	const char *store;	 /* file of the embedded collector, or NULL */

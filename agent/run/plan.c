@@ -7,10 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/run/find.h"
+#include "c4/env.h"
+#include "common/find.h"
 
-#define HOOK_LIBRARY "libc4mpi.so"
-#define ANY_PORT     "127.0.0.1:0"
+#define ANY_PORT "127.0.0.1:0"
 
 static void name_job(struct c4_plan *p)
 {
@@ -30,20 +30,63 @@ static bool can_preload(const char *path)
 	return !strpbrk(path, ": \t\n");
 }
 
-static void choose_hook(struct c4_plan *p)
+static void add_preload(struct c4_plan *p, const char *path)
+{
+	size_t len = strlen(p->preload);
+
+	snprintf(p->preload + len, sizeof p->preload - len, "%s%s", len ? ":" : "", path);
+}
+
+static void choose_mpi(struct c4_plan *p)
 {
 	const struct c4_run_opts *o = p->opts;
 	char found[PATH_MAX];
 
-	if (o->hook == C4_HOOK_NONE)
-		return;
 	if (o->hook_lib ? !realpath(o->hook_lib, found)
-			: c4_find_library(HOOK_LIBRARY, found, sizeof found) != 0)
-		p->blind = HOOK_LIBRARY " is not installed beside c4run";
+			: c4_find_library(C4_LIB_MPI, found, sizeof found) != 0)
+		p->blind = C4_LIB_MPI " is not installed beside c4run";
 	else if (!can_preload(found))
-		p->blind = "the path of " HOOK_LIBRARY " has a blank or a colon";
+		p->blind = "the path of " C4_LIB_MPI " has a blank or a colon";
 	else
-		memcpy(p->hook, found, strlen(found) + 1);
+		add_preload(p, found);
+}
+
+/* NCCL knows one plugin, and the user may have his own: ours passes everything on to that. */
+static void choose_profiler(struct c4_plan *p, const char *path)
+{
+	const char *users = c4_env_get(p->env, C4_ENV_NCCL_PROFILER);
+	const char *next = c4_env_get(p->env, C4_ENV_NEXT_PROFILER);
+	bool keep = users && *users && strcmp(users, path) != 0 && strcmp(users, "none") != 0;
+
+	snprintf(p->profiler, sizeof p->profiler, "%s", path);
+	if (keep && !(next && *next))
+		p->next_profiler = users;
+}
+
+/* A job that uses no NCCL does not notice either of the two. */
+static void choose_nccl(struct c4_plan *p)
+{
+	bool wanted = p->opts->hook == C4_HOOK_NCCL;
+	char found[PATH_MAX];
+
+	if (!c4_find_library(C4_LIB_NCCL_PROFILER, found, sizeof found))
+		choose_profiler(p, found);
+	else if (wanted)
+		p->blind = C4_LIB_NCCL_PROFILER " is not installed beside c4run";
+	if (!c4_find_library(C4_LIB_NCCL_API, found, sizeof found) && can_preload(found))
+		add_preload(p, found);
+	else if (wanted)
+		p->blind = C4_LIB_NCCL_API " is not installed beside c4run";
+}
+
+static void choose_hooks(struct c4_plan *p)
+{
+	enum c4_hook_choice hook = p->opts->hook;
+
+	if (hook == C4_HOOK_AUTO || hook == C4_HOOK_MPI)
+		choose_mpi(p);
+	if (hook == C4_HOOK_AUTO || hook == C4_HOOK_NCCL)
+		choose_nccl(p);
 }
 
 /*
@@ -65,7 +108,7 @@ void c4_plan_make(struct c4_plan *p, const struct c4_run_opts *opts, char *const
 	*p = (struct c4_plan){.opts = opts, .env = env, .embedded = !opts->collector};
 	c4_launch_detect(&p->launch, env, opts->command[0], (long)getppid());
 	name_job(p);
-	choose_hook(p);
+	choose_hooks(p);
 	snprintf(p->collector, sizeof p->collector, "%s",
 		 opts->collector ? opts->collector : ANY_PORT);
 	name_directory(p);
@@ -79,7 +122,9 @@ struct c4_job_env c4_plan_env(const struct c4_plan *p)
 
 	if (p->blind)
 		return e;
-	e.hook = *p->hook ? p->hook : NULL;
+	e.preload = *p->preload ? p->preload : NULL;
+	e.profiler = *p->profiler ? p->profiler : NULL;
+	e.next_profiler = p->next_profiler;
 	e.runtime_dir = p->dir.path;
 	e.collector = p->collector;
 	return e;

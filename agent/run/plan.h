@@ -19,7 +19,9 @@ struct c4_plan {
 	char *const *env; /* ours, as found */
 	struct c4_launch launch;
 	char job[C4_NAME_BYTES];
-	char hook[PATH_MAX];	      /* empty: none */
+	char preload[2 * PATH_MAX];   /* libraries, separated by colons; empty: none */
+	char profiler[PATH_MAX];      /* NCCL's plugin; empty: none */
+	const char *next_profiler;    /* the user's own; NULL: none */
 	const char *blind;	      /* why the job cannot be observed, NULL if it can */
 	char dir_name[C4_NAME_BYTES]; /* of a private runtime directory */
 	struct c4_rundir dir;	      /* planned, not made */

@@ -50,12 +50,13 @@ static void render_unseen(struct c4_buf *out, const json_t *report)
 			      c4_text_clean(clean, sizeof clean, error));
 		return;
 	}
-	c4_buf_printf(out,
-		      "c4: no MPI rank reported. Likely one of:\n"
-		      "c4:   not an MPI program, or it ended before MPI_Init\n"
-		      "c4:   MPI linked statically, or not Open MPI: the hook cannot see it\n"
-		      "c4:   all ranks on other nodes: put c4run in front of the program, as in\n"
-		      "c4:   mpirun … c4run --collector HOST:PORT ./program\n");
+	c4_buf_printf(
+		out,
+		"c4: no rank reported. Likely one of:\n"
+		"c4:   not an MPI or NCCL program, or it ended before it used them\n"
+		"c4:   linked statically, or an MPI that is not Open MPI: the hook cannot see it\n"
+		"c4:   all ranks on other nodes: put c4run in front of the program, as in\n"
+		"c4:   mpirun … c4run --collector HOST:PORT ./program\n");
 }
 
 static void percent(char *buf, size_t n, double share)

@@ -73,15 +73,20 @@ static json_t *parse(struct c4_client *c, const struct c4_buf *body, int status)
 	return NULL;
 }
 
-json_t *c4_client_get(struct c4_client *c, const char *path, const char *job, int *ret_status)
+json_t *c4_client_get(struct c4_client *c, const char *path, const struct c4_query *query,
+		      int *ret_status)
 {
+	char mark = '?';
 	struct c4_buf url = {0}, body = {0};
 	json_t *j = NULL;
 
 	c4_buf_add(&url, path, strlen(path));
-	if (job) {
-		c4_buf_printf(&url, "?job=");
-		add_quoted(&url, job);
+	for (; query && query->key; query++) {
+		if (!query->value)
+			continue;
+		c4_buf_printf(&url, "%c%s=", mark, query->key);
+		add_quoted(&url, query->value);
+		mark = '&';
 	}
 	*ret_status = url.failed ? -1 : c4_http_get(c->http, url.data, &body);
 	if (*ret_status < 0)

@@ -6,11 +6,12 @@
 
 #include "c4/env.h"
 #include "collector/ctl/client.h"
+#include "collector/ctl/doctor.h"
 #include "collector/ctl/show.h"
 #include "common/opt.h"
 
 static struct {
-	const char *collector, *job;
+	const char *collector, *job, *comm;
 	bool json;
 } opt = {.collector = "127.0.0.1:7440"};
 
@@ -19,6 +20,7 @@ static struct c4_opt opts[] = {
 	 "whom to ask (127.0.0.1:7440)", 0, 0},
 	{"json", 'j', C4_OPT_FLAG, &opt.json, NULL, NULL, "print the answer as JSON", 0, 0},
 	{"job", 0, C4_OPT_STR, &opt.job, "ID", NULL, "this job only", 0, 0},
+	{"comm", 0, C4_OPT_STR, &opt.comm, "NAME|ID", NULL, "matrix: this communicator only", 0, 0},
 	{0},
 };
 
@@ -29,8 +31,12 @@ static struct c4_opt opts[] = {
 	X(ranks, "/api/v1/ranks", 0, "ranks         what each rank does, and how its time goes")   \
 	X(comms, "/api/v1/comms", 0,                                                               \
 	  "comms         communicators: traffic, bandwidth, latest rank")                          \
+	X(matrix, "/api/v1/matrix", 0,                                                             \
+	  "matrix        sources and destinations: how fast their connections are")                \
 	X(incidents, "/api/v1/incidents", 0, "incidents     what was found, newest last")          \
-	X(why, "/api/v1/incidents/", 1, "why ID        one incident: culprit, evidence, what to do")
+	X(why, "/api/v1/incidents/", 1,                                                            \
+	  "why ID        one incident: culprit, evidence, what to do")                             \
+	X(doctor, NULL, 0, "doctor        whether events flow on this machine, and if not, why")
 
 #define HELP_LINE(name, path, operands, help) "\n  " help
 static const struct c4_cli cli = {
@@ -71,20 +77,39 @@ static int complain(const struct c4_client *c)
 	return 1;
 }
 
+static void print(const struct command *cmd, const json_t *answer)
+{
+	if (opt.json)
+		print_json(answer);
+	else
+		cmd->show(answer, stdout);
+}
+
+/* The one that asks this machine instead of a collector. */
+static int examine(const struct command *cmd)
+{
+	json_t *answer = c4_doctor(opt.collector);
+	bool ok = json_is_true(json_object_get(answer, "ok"));
+
+	if (answer)
+		print(cmd, answer);
+	json_decref(answer);
+	return ok ? 0 : 1;
+}
+
 static int run(struct c4_client *c, const struct command *cmd, const char *operand)
 {
+	const struct c4_query query[] = {
+		{"job", opt.job}, {"comm", cmd->show == c4_show_matrix ? opt.comm : NULL}, {0}};
 	char path[256];
 	json_t *answer;
 	int status;
 
 	snprintf(path, sizeof path, "%s%s", cmd->path, operand ? operand : "");
-	answer = c4_client_get(c, path, cmd->operands ? NULL : opt.job, &status);
+	answer = c4_client_get(c, path, cmd->operands ? NULL : query, &status);
 	if (!answer)
 		return complain(c);
-	if (opt.json)
-		print_json(answer);
-	else
-		cmd->show(answer, stdout);
+	print(cmd, answer);
 	json_decref(answer);
 	return 0;
 }
@@ -104,11 +129,12 @@ static void drop_resolved(json_t *incidents)
 static int overview(struct c4_client *c)
 {
 	int status;
-	json_t *jobs = c4_client_get(c, "/api/v1/jobs", opt.job, &status), *incidents;
+	const struct c4_query query[] = {{"job", opt.job}, {0}};
+	json_t *jobs = c4_client_get(c, "/api/v1/jobs", query, &status), *incidents;
 
 	if (!jobs)
 		return complain(c);
-	incidents = c4_client_get(c, "/api/v1/incidents", opt.job, &status);
+	incidents = c4_client_get(c, "/api/v1/incidents", query, &status);
 	if (!incidents) {
 		json_decref(jobs);
 		return complain(c);
@@ -174,6 +200,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "c4ctl: no incident '%s'\n", operand);
 		return 1;
 	}
+	if (cmd && !cmd->path)
+		return examine(cmd);
 	c = c4_client_new(opt.collector);
 	if (!c)
 		return c4_cli_misuse(&cli, "'%s' is not HOST:PORT", opt.collector);

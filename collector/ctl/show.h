@@ -10,6 +10,7 @@
 void c4_show_jobs(const json_t *answer, FILE *f);
 void c4_show_ranks(const json_t *answer, FILE *f);
 void c4_show_comms(const json_t *answer, FILE *f);
+void c4_show_matrix(const json_t *answer, FILE *f);
 void c4_show_incidents(const json_t *answer, FILE *f);
 
 /* One incident: what happened, who, on what evidence, what to do, what would disprove it. */

@@ -49,6 +49,7 @@ static const char *falsifier(const char *kind)
 
 static void show_culprit(const json_t *culprit, FILE *f)
 {
+	static const char *const devices[] = {"link", "nic", "gpu"};
 	const json_t *list = json_object_get(culprit, "ranks");
 	size_t n = json_array_size(list);
 	int32_t ranks[1024];
@@ -63,6 +64,9 @@ static void show_culprit(const json_t *culprit, FILE *f)
 			c4_fmt_ranks(buf, sizeof buf, ranks, n), text(culprit, "node"));
 	else
 		fprintf(f, "culprit      no rank is named\n");
+	for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
+		if (json_is_string(json_object_get(culprit, devices[i])))
+			fprintf(f, "%-12s %s\n", devices[i], text(culprit, devices[i]));
 }
 
 static void add_value(struct c4_table *t, const json_t *v)

@@ -46,13 +46,13 @@ static const char *how(const struct c4_diag_rank *r, char *buf, size_t n)
 	if (r->aborted)
 		snprintf(buf, n, "called MPI_Abort(%d)", (int)r->abort_code);
 	else if (!r->status_known)
-		snprintf(buf, n, "died without MPI_Finalize");
+		snprintf(buf, n, "died without %s", r->mpi ? "MPI_Finalize" : "a farewell");
 	else if (WIFSIGNALED(r->wait_status))
 		snprintf(buf, n, "was killed by signal %d (%s)", WTERMSIG(r->wait_status),
 			 strsignal(WTERMSIG(r->wait_status)));
 	else
-		snprintf(buf, n, "exited with status %d without MPI_Finalize",
-			 WEXITSTATUS(r->wait_status));
+		snprintf(buf, n, "exited with status %d%s", WEXITSTATUS(r->wait_status),
+			 r->mpi ? " without MPI_Finalize" : "");
 	return buf;
 }
 

@@ -20,10 +20,14 @@ int c4_diagnose(const struct c4_diag_job *job, struct c4_diag_memory *memory,
 	c4_judge_crash(&look);
 	if (!waits.suspended) {
 		c4_judge_mismatch(&look);
+		c4_judge_broken(&look);
+		c4_judge_transport(&look);
 		c4_judge_hang(&look);
 		c4_judge_stall(&look);
 		c4_judge_slow(&look);
+		c4_judge_matrix(&look);
 	}
+	c4_judge_health(&look);
 	c4_judge_gap(&look);
 	c4_waits_release(&waits);
 	return out->failed ? -ENOMEM : 0;

@@ -47,6 +47,35 @@ struct c4_diag_call {
 };
 #define C4_DIAG_NONE 0xffffffffu
 
+/* What a GPU says of itself (NVML). Errors are those of the last minute. */
+struct c4_diag_gpu {
+	uint32_t index;
+	char bus[24];
+	char name[48];
+	uint32_t sm_mhz, sm_max_mhz, celsius, watts;
+	uint64_t throttle; /* reasons, as NVML's bit mask */
+	uint64_t ecc, nvlink_errors, xids;
+	uint32_t last_xid; /* 0: none */
+	uint64_t last_xid_age_ns;
+};
+
+/* What a network interface says; counts and bytes are those of the last minute. */
+struct c4_diag_nic {
+	char name[32];
+	bool rdma, up;
+	uint32_t mbps; /* 0: not known */
+	uint64_t tx_bytes, rx_bytes;
+	uint64_t errors, drops, retries, cnps, pauses, downs;
+	double over_s; /* how long that minute really is; 0: first report, nothing counted yet */
+};
+
+/* Of a rank's node. Owned by the caller; valid during the look. */
+struct c4_diag_health {
+	const struct c4_diag_gpu *gpus;
+	const struct c4_diag_nic *nics;
+	uint32_t ngpus, nnics;
+};
+
 struct c4_diag_rank {
 	bool seen;   /* some agent reported it */
 	bool silent; /* its agent has not posted for several intervals: what we know is old */
@@ -65,7 +94,12 @@ struct c4_diag_rank {
 	uint64_t io_bytes;    /* moved since the previous sample */
 	uint64_t outside_ns;  /* main thread outside the library; 0 inside */
 	uint64_t idle_for_ns; /* how long it has shown neither CPU time nor I/O, 0 if active now */
-	struct c4_diag_call call; /* of the thread that has been inside longest */
+	struct c4_diag_call call;      /* of the thread that has been inside longest */
+	bool mpi;		       /* leaves through MPI_Finalize, if it leaves in good order */
+	bool gpu_p2p;		       /* has run point-to-point operations on its GPU */
+	uint32_t gpu_device;	       /* CUDA device + 1, 0: none or not known */
+	const struct c4_diag_gpu *gpu; /* its health; NULL: not known */
+	const struct c4_diag_health *health; /* of its node; NULL: not known */
 };
 
 #define C4_DIAG_RECENT 8
@@ -82,6 +116,29 @@ struct c4_diag_member {
 	/* c4_op_brief of operation n at n % C4_DIAG_RECENT, for those up to entered; 0: not known
 	 */
 	uint32_t recent[C4_DIAG_RECENT];
+	/* c4_diag_comm.gpu: entered = handed to a stream, finished = kernel ended */
+	uint64_t api_calls, gpu_started;
+	uint64_t gpu_inside_ns; /* since the last kernel began, 0 if it has ended */
+	bool p2p_open;		/* point-to-point kernels have begun and not ended */
+	uint64_t async_error;
+};
+
+/* What one end says of a connection. Cumulative, and (in win_*) over the last window of time. */
+struct c4_diag_end {
+	bool known;
+	uint32_t phase;	 /* enum c4_conn_phase */
+	uint32_t active; /* proxy operations in flight */
+	uint64_t opno;
+	uint64_t still_ns; /* since its last progress */
+	uint64_t posted, transmitted, done;
+	uint64_t win_bytes, win_steps, win_busy_ns, win_gpu_ns, win_peer_ns;
+};
+
+/* One directed connection of a communicator, joined from both ends. */
+struct c4_diag_conn {
+	uint32_t src, dst; /* members */
+	uint32_t channel;
+	struct c4_diag_end send, recv;
 };
 
 /* Sums over one window [first, first+count) of operations, one per member. */
@@ -114,7 +171,12 @@ struct c4_diag_comm {
 	const int32_t *members; /* world ranks; NULL: not known, not judged */
 	bool judged;		/* false: foreign or truncated */
 	struct c4_diag_member *state;
-	uint32_t nwindows; /* complete ones, newest last, at most C4_DIAG_WINDOWS */
+	bool gpu;	 /* operations run on GPUs (NCCL) */
+	uint32_t nconns; /* through proxies; 0: transport is not seen */
+	struct c4_diag_conn *conns;
+	uint64_t conn_serial;	 /* grows by one per window of time, 0: none closed yet */
+	uint64_t conn_window_ns; /* length of the last one, which win_* are of */
+	uint32_t nwindows;	 /* complete ones, newest last, at most C4_DIAG_WINDOWS */
 	struct c4_diag_window windows[C4_DIAG_WINDOWS];
 };
 
@@ -132,7 +194,8 @@ struct c4_diag_job {
 /* ---- output --------------------------------------------------------------------------------- */
 
 #define C4_DIAG_SUMMARY	 256
-#define C4_DIAG_EVIDENCE 6
+#define C4_DIAG_LINK	 96
+#define C4_DIAG_EVIDENCE 12
 
 struct c4_evidence {
 	char metric[32];
@@ -150,8 +213,11 @@ struct c4_verdict {
 	uint32_t nranks;  /* culprits; 0: nobody named */
 	int32_t *ranks;	  /* owned by the verdict */
 	const char *node; /* the culprits' node if they share one, points into the input; or NULL */
-	uint32_t nwaiting; /* ranks that wait because of it */
-	uint64_t since_ns; /* how long ago the first operation that shows it began */
+	char link[C4_DIAG_LINK]; /* "n1→n2 (rank 3 → rank 6)"; empty: no connection is to blame */
+	char gpu[C4_DIAG_LINK]; /* "n1/gpu3"; empty: no GPU is to blame */
+	char nic[C4_DIAG_LINK]; /* "n1/eth0" or "n1 sending"; empty: none */
+	uint32_t nwaiting;	/* ranks that wait because of it */
+	uint64_t since_ns;	/* how long ago the first operation that shows it began */
 	char summary[C4_DIAG_SUMMARY];
 	uint32_t nevidence;
 	struct c4_evidence evidence[C4_DIAG_EVIDENCE];
@@ -170,12 +236,17 @@ struct c4_diag_memory; /* learned pauses, slow windows' persistence, warm-up */
 struct c4_diag_memory *c4_diag_memory_new(void); /* NULL: out of memory */
 void c4_diag_memory_free(struct c4_diag_memory *m);
 
+/* How far the slowest connection of a communicator was beyond the usual in the newest window: 1 =
+ * twice the usual time. 0: nothing known. hint: its index in c4_diag_job.comms. */
+double c4_diag_worst_excess(const struct c4_diag_memory *m, uint64_t comm, uint32_t hint);
+
 /* ---- judging -------------------------------------------------------------------------------- */
 
 /*
  * Judges the job: appends verdicts (crash, hang-rank, hang-comm, mismatch, deadlock, slow-rank,
- * slow-node, data-gap) and updates what the memory learns from this look (it must be
- * called with every tick, in order). 0, or -ENOMEM: *out holds what could be said; release it.
+ * slow-node, slow-tx, slow-rx, slow-link, congestion, data-gap) and updates what the memory learns
+ * from this look (it must be called with every tick, in order). 0, or -ENOMEM: *out holds what
+ * could be said; release it.
  */
 int c4_diagnose(const struct c4_diag_job *job, struct c4_diag_memory *memory,
 		struct c4_verdicts *out);

@@ -21,7 +21,15 @@
 #define WARMUP_NS   30000000000u /* busy before WARMUP_OPS operations: still starting up */
 #define WARMUP_OPS  8
 
-enum doing { DOING_STOPPED, DOING_IDLE, DOING_DISK, DOING_BUSY, DOING_STUCK, DOING_NOTHING_WRONG };
+enum doing {
+	DOING_STOPPED,
+	DOING_IDLE,
+	DOING_DISK,
+	DOING_BUSY,
+	DOING_STUCK,
+	DOING_GPU,
+	DOING_NOTHING_WRONG
+};
 
 static const char *const words[] = {
 	[DOING_STOPPED] = "is stopped",
@@ -29,6 +37,7 @@ static const char *const words[] = {
 	[DOING_DISK] = "waits for a disk",
 	[DOING_BUSY] = "is busy outside the collective",
 	[DOING_STUCK] = "is stuck in an operation its peers have left",
+	[DOING_GPU] = "has handed its operation to a GPU that has not begun it",
 };
 
 struct root {
@@ -47,6 +56,22 @@ struct roots {
 	struct root root[MAX_ROOTS];
 };
 
+/* Where the others wait for r it has come, but its kernel has not begun: the stream before it, or
+ * the GPU, stands still. */
+static bool gpu_behind(const struct c4_waits *w, int32_t r)
+{
+	uint32_t comm = w->blocks_comm[r];
+	const struct c4_diag_comm *c;
+	int64_t m;
+
+	if (comm == C4_DIAG_NONE || !w->job->comms[comm].gpu)
+		return false;
+	c = &w->job->comms[comm];
+	m = c4_waits_member(c, r);
+	return m >= 0 && c->state[m].entered > w->comms[comm].op &&
+	       c4_waits_begun(c, (uint32_t)m) <= w->comms[comm].op;
+}
+
 static enum doing what_it_does(const struct c4_waits *w, int32_t r)
 {
 	const struct c4_diag_rank *rank = &w->job->ranks[r];
@@ -60,8 +85,12 @@ static enum doing what_it_does(const struct c4_waits *w, int32_t r)
 		return DOING_NOTHING_WRONG;
 	if (c4_waits_left_behind(w, r, &comm, &op))
 		return DOING_STUCK;
-	if (rank->call.kind != C4_OP_NONE && c4_op_info(rank->call.kind)->cls != C4_CLASS_P2P)
+	if (w->calls[r].kind != C4_OP_NONE && c4_op_info(w->calls[r].kind)->cls != C4_CLASS_P2P)
 		return DOING_NOTHING_WRONG; /* in an operation everybody has entered */
+	if (w->p2p_open[r])
+		return DOING_NOTHING_WRONG; /* waits itself, for whom is not seen */
+	if (gpu_behind(w, r))
+		return DOING_GPU;
 	if (rank->run == C4_RUN_DISK)
 		return DOING_DISK;
 	return rank->idle_for_ns >= IDLE_FOR_NS ? DOING_IDLE : DOING_BUSY;
@@ -95,18 +124,20 @@ static uint64_t tolerance(const struct c4_look *l, const struct root *root)
 	return known > floor ? known : floor;
 }
 
-/* They wait for it where the members disagree on what to do: that is the fault, not the rank. */
-static bool by_mismatch(const struct c4_look *l, int32_t r)
+/* They wait for it where the members disagree on what to do, or where a connection stands still:
+ * that is the fault, not the rank. */
+static bool explained_otherwise(const struct c4_look *l, int32_t r)
 {
 	uint32_t comm = l->waits->blocks_comm[r];
 
-	return comm != C4_DIAG_NONE && l->waits->comms[comm].mismatched;
+	return comm != C4_DIAG_NONE &&
+	       (l->waits->comms[comm].mismatched || l->waits->comms[comm].transport);
 }
 
 static bool examine(struct c4_look *l, int32_t r, struct root *root)
 {
 	*root = (struct root){.rank = r, .age_ns = l->waits->blocks_age_ns[r]};
-	if (!l->waits->blocks[r] || by_mismatch(l, r))
+	if (!l->waits->blocks[r] || explained_otherwise(l, r))
 		return false;
 	root->doing = what_it_does(l->waits, r);
 	if (root->doing == DOING_NOTHING_WRONG)
@@ -149,7 +180,7 @@ static bool plausible(const struct roots *roots)
 
 static void where(const struct c4_look *l, int32_t r, char *buf, size_t n)
 {
-	uint32_t comm = l->waits->blocks_comm[r];
+	uint32_t comm = l->waits->blocks_comm[r], kind;
 	const struct c4_diag_comm *c;
 
 	if (comm == C4_DIAG_NONE) {
@@ -157,15 +188,27 @@ static void where(const struct c4_look *l, int32_t r, char *buf, size_t n)
 		return;
 	}
 	c = &l->job->comms[comm];
-	for (uint32_t m = 0; m < c->size; m++)
-		if (c->state[m].known && c->state[m].entered == l->waits->comms[comm].op + 1) {
-			snprintf(buf, n, "in %s #%llu of comm %s",
-				 c4_op_info(c->state[m].kind)->name,
-				 (unsigned long long)l->waits->comms[comm].op,
-				 c4_diag_comm_name(l->job, comm));
-			return;
-		}
-	snprintf(buf, n, "in comm %s", c4_diag_comm_name(l->job, comm));
+	kind = c4_waits_op_kind(c, l->waits->comms[comm].op);
+	if (kind == C4_OP_NONE)
+		snprintf(buf, n, "in comm %s", c4_diag_comm_name(l->job, comm));
+	else
+		snprintf(buf, n, "in %s #%llu of comm %s", c4_op_info(kind)->name,
+			 (unsigned long long)l->waits->comms[comm].op,
+			 c4_diag_comm_name(l->job, comm));
+}
+
+/* What the rank's GPU has done of what it was given. */
+static void describe_gpu(const struct c4_look *l, const struct root *root, struct c4_verdict *v)
+{
+	uint32_t comm = l->waits->blocks_comm[root->rank];
+	const struct c4_diag_comm *c = &l->job->comms[comm];
+	const struct c4_diag_member *m = &c->state[c4_waits_member(c, root->rank)];
+
+	c4_verdict_evidence(v, "gpu_begun", (double)c4_waits_begun(c, (uint32_t)(m - c->state)),
+			    (double)(l->waits->comms[comm].op + 1), 0,
+			    "kernels of comm %s begun, %llu handed to the stream",
+			    c4_diag_comm_name(l->job, comm), (unsigned long long)m->entered);
+	c4_verdict_gpu(v, l->job, root->rank);
 }
 
 static void describe(const struct c4_look *l, const struct roots *roots, const struct root *root,
@@ -187,6 +230,8 @@ static void describe(const struct c4_look *l, const struct roots *roots, const s
 		       c4_verdict_who(v, who, sizeof who), words[root->doing], v->nwaiting,
 		       v->nwaiting == 1 ? " waits" : "s wait", place, wait_s);
 	c4_verdict_evidence(v, "wait_s", wait_s, NAN, 0, "longest wait for it, %s", place);
+	if (root->doing == DOING_GPU)
+		describe_gpu(l, root, v);
 	c4_verdict_evidence(v, "tolerated_s", (double)root->tolerated_ns / 1e9, NAN, 0,
 			    "for a rank that %s", words[root->doing]);
 	c4_verdict_evidence(v, "cpu_cores", rank->cpu, NAN, 0, "the rank's own use");

@@ -15,6 +15,7 @@ static void release_comm(struct c4_comm_memory *c)
 {
 	free(c->usual);
 	free(c->smooth);
+	free(c->path.hot);
 }
 
 void c4_diag_memory_free(struct c4_diag_memory *m)
@@ -100,7 +101,8 @@ uint64_t c4_memory_pause_ns(const struct c4_diag_memory *m, uint64_t comm, int32
 	return longest + longest / 2;
 }
 
-static struct c4_comm_memory *find_comm(struct c4_diag_memory *m, uint64_t comm, uint32_t hint)
+static struct c4_comm_memory *find_comm(const struct c4_diag_memory *m, uint64_t comm,
+					uint32_t hint)
 {
 	if (hint < m->ncomms && m->comms[hint].comm == comm)
 		return &m->comms[hint];
@@ -108,6 +110,13 @@ static struct c4_comm_memory *find_comm(struct c4_diag_memory *m, uint64_t comm,
 		if (m->comms[i].comm == comm)
 			return &m->comms[i];
 	return NULL;
+}
+
+double c4_diag_worst_excess(const struct c4_diag_memory *m, uint64_t comm, uint32_t hint)
+{
+	const struct c4_comm_memory *c = find_comm(m, comm, hint);
+
+	return c ? c->path.worst : 0;
 }
 
 static bool grow(struct c4_diag_memory *m)

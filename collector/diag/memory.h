@@ -7,7 +7,8 @@
  *    After two of them such a wait is known behaviour (rank-0-only checkpoint, evaluation) up to
  *    1.5 times the longest of the last four,
  *  - per communicator: when its windows last moved, each member's usual excess of own work, and
- *    the excess averaged over the last ten seconds or so.
+ *    the excess averaged over the last ten seconds or so; what was hot in the last windows of its
+ *    connections.
  *
  * Everything is bounded; the least recently used pause gives way.
  */
@@ -15,6 +16,7 @@
 #define C4_COLLECTOR_DIAG_MEMORY_H
 
 #include "collector/diag/diag.h"
+#include "collector/diag/hot.h"
 
 #define C4_PAUSES	 256 /* (communicator, rank) pairs remembered */
 #define C4_PAUSE_SAMPLES 4
@@ -30,6 +32,27 @@ struct c4_pause {
 	uint64_t recent_ns[C4_PAUSE_SAMPLES];
 };
 
+/* Something hot in the matrix of a communicator's connections, over its last windows. */
+struct c4_hot_memory {
+	struct c4_hot hot; /* as last seen */
+	uint64_t key;
+	uint8_t seen;	   /* bit 0: in the newest window, bit 1: in the one before, … */
+	uint64_t first_ns; /* job.now_ns of the window it was first in */
+	bool sure;	   /* other connections of both ends were asked */
+};
+
+#define C4_HOT_KEPT 16u
+
+struct c4_path_memory {
+	uint64_t serial;     /* newest window of time seen */
+	uint64_t changed_ns; /* job.now_ns when it changed */
+	uint32_t windows;    /* judged */
+	double worst;	     /* c4_matrix_worst() of the newest */
+	bool block_is_usual; /* hot since the first window: how this network is built */
+	uint32_t n;
+	struct c4_hot_memory *hot; /* C4_HOT_KEPT, made when first needed */
+};
+
 struct c4_comm_memory {
 	uint64_t comm;
 	uint64_t serial;     /* newest window seen */
@@ -39,6 +62,7 @@ struct c4_comm_memory {
 	double *usual;	      /* per member: smoothed excess of own work as share of the span */
 	double *smooth;	      /* per member: the same, following changes within seconds */
 	uint64_t smoothed_ns; /* length of what went into smooth[] */
+	struct c4_path_memory path;
 };
 
 struct c4_diag_memory {

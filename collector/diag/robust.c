@@ -53,11 +53,23 @@ double c4_median(double *v, size_t n)
 	return (lower + upper) / 2;
 }
 
+double c4_lower_median(double *v, size_t n)
+{
+	return n ? select_kth(v, n, (n - 1) / 2) : 0.0;
+}
+
 double c4_robust_spread(double *v, size_t n, double centre)
 {
 	for (size_t i = 0; i < n; i++)
 		v[i] = fabs(v[i] - centre);
 	return 1.4826 * c4_median(v, n);
+}
+
+double c4_lower_spread(double *v, size_t n, double centre)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = fabs(v[i] - centre);
+	return 1.4826 * c4_lower_median(v, n);
 }
 
 double c4_outlier_limit(size_t n)

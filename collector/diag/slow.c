@@ -204,13 +204,16 @@ static double slack_median_without(struct table *t, uint32_t culprit)
 	return c4_median(t->scratch, n);
 }
 
+/* How long messages take on a GPU is not known: any of them couple. */
 static bool p2p_coupled(const struct c4_look *l, const struct table *t)
 {
-	double most = 0;
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct c4_diag_rank *r = &l->job->ranks[t->comm->members[i]];
 
-	for (uint32_t i = 0; i < t->n; i++)
-		most = fmax(most, l->job->ranks[t->comm->members[i]].p2p_share);
-	return most >= P2P_COUPLED;
+		if (r->p2p_share >= P2P_COUPLED || (t->comm->gpu && r->gpu_p2p))
+			return true;
+	}
+	return false;
 }
 
 static double queueing(const struct c4_look *l, const struct table *t, uint32_t i)

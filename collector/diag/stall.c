@@ -21,7 +21,7 @@
 /* Somebody r waits for who is not explained either. */
 static int32_t next_in_circle(const struct c4_waits *w, int32_t r, bool *p2p)
 {
-	const struct c4_diag_call *call = &w->job->ranks[r].call;
+	const struct c4_diag_call *call = &w->calls[r];
 
 	if (c4_op_info(call->kind)->cls == C4_CLASS_P2P) {
 		*p2p = true;
@@ -86,7 +86,7 @@ static void report_circle(struct c4_look *l, int32_t *circle, uint32_t n, uint64
 	c4_verdict_say(v, "%s wait for each other in different operations for %.1f s",
 		       c4_verdict_who(v, who, sizeof who), (double)age / 1e9);
 	for (uint32_t i = 0; i < n && i < C4_DIAG_EVIDENCE; i++) {
-		const struct c4_diag_call *call = &l->job->ranks[circle[i]].call;
+		const struct c4_diag_call *call = &l->waits->calls[circle[i]];
 
 		c4_verdict_evidence(v, "wait_s", (double)l->waits->age_ns[circle[i]] / 1e9, NAN, 0,
 				    "rank %d in %s #%llu of comm %s", circle[i],
@@ -134,7 +134,8 @@ static void judge_all_inside(struct c4_look *l, uint32_t comm)
 
 	if (tolerated < HANG_COMM_NS)
 		tolerated = HANG_COMM_NS;
-	if (w->nwaiters != c->size || w->nmissing || w->nunknown || w->age_ns < tolerated)
+	if (w->transport || w->mismatched || w->nwaiters != c->size || w->nmissing || w->nunknown ||
+	    w->age_ns < tolerated)
 		return;
 	v = c4_verdict_add(l->out, l->job, C4_INC_HANG_COMM, c->id, NULL, 0);
 	if (!v)

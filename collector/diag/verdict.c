@@ -98,6 +98,34 @@ void c4_verdict_say(struct c4_verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
+bool c4_diag_gpu_name(const struct c4_diag_job *job, int32_t rank, char *buf, size_t n)
+{
+	const struct c4_diag_rank *r = &job->ranks[rank];
+
+	if (!r->gpu && !r->gpu_device)
+		return false;
+	snprintf(buf, n, "%s/gpu%u", r->node ? r->node : "?",
+		 r->gpu ? r->gpu->index : r->gpu_device - 1);
+	return true;
+}
+
+void c4_verdict_gpu(struct c4_verdict *v, const struct c4_diag_job *job, int32_t rank)
+{
+	(void)c4_diag_gpu_name(job, rank, v->gpu, sizeof v->gpu);
+}
+
+void c4_diag_link_name(const struct c4_diag_job *job, int32_t src, int32_t dst, char *buf, size_t n)
+{
+	const char *a = job->ranks[src].node, *b = job->ranks[dst].node;
+
+	snprintf(buf, n, "%s→%s (rank %d → rank %d)", a ? a : "?", b ? b : "?", src, dst);
+}
+
+void c4_verdict_rekey(struct c4_verdict *v, uint64_t about)
+{
+	v->key = c4_hash_u64(about, (uint64_t)v->kind);
+}
+
 const char *c4_verdict_who(const struct c4_verdict *v, char *buf, size_t n)
 {
 	int len = snprintf(buf, n, v->nranks == 1 ? "rank" : "ranks");

@@ -21,6 +21,19 @@ void c4_verdict_evidence(struct c4_verdict *v, const char *metric, double value,
 void c4_verdict_say(struct c4_verdict *v, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Blames the GPU of this rank, if it is known which one that is. */
+void c4_verdict_gpu(struct c4_verdict *v, const struct c4_diag_job *job, int32_t rank);
+
+/* "n2/gpu3"; false: the rank's GPU is not known. */
+bool c4_diag_gpu_name(const struct c4_diag_job *job, int32_t rank, char *buf, size_t n);
+
+/* "n1→n2 (rank 3 → rank 6)" */
+void c4_diag_link_name(const struct c4_diag_job *job, int32_t src, int32_t dst, char *buf,
+		       size_t n);
+
+/* Another key for the same fault than its ranks give: these may change while it lasts. */
+void c4_verdict_rekey(struct c4_verdict *v, uint64_t about);
+
 /* "rank 5 (node n2)" or "ranks 4,5 (node n2)" or "ranks 1,9". Returns buf. */
 const char *c4_verdict_who(const struct c4_verdict *v, char *buf, size_t n);
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "c4/segment.h"
+
 static bool alive(const struct c4_diag_rank *r)
 {
 	return r->seen && !r->silent && r->run != C4_RUN_GONE && !r->finalized;
@@ -27,13 +29,12 @@ static bool all_stopped(const struct c4_diag_job *job)
 	return living > 1 && stopped == living;
 }
 
-/* Time asleep with the whole job does not count as waiting. */
-static uint64_t effective_age(uint64_t age, const struct c4_diag_job *job,
-			      const struct c4_diag_memory *memory)
+uint64_t c4_waits_awake_ns(const struct c4_diag_job *job, const struct c4_diag_memory *memory,
+			   uint64_t age_ns)
 {
 	uint64_t awake = job->now_ns - memory->resumed_ns;
 
-	return memory->resumed_ns && awake < age ? awake : age;
+	return memory->resumed_ns && awake < age_ns ? awake : age_ns;
 }
 
 static bool collective(uint32_t kind)
@@ -43,19 +44,160 @@ static bool collective(uint32_t kind)
 	return cls != C4_CLASS_NONE && cls != C4_CLASS_P2P && cls != C4_CLASS_LIFE;
 }
 
+/* ---- operations on GPUs ---------------------------------------------------------------------- */
+
+/* Without kernel events an operation counts as begun when it was handed over. */
+static bool kernels_seen(const struct c4_diag_member *m)
+{
+	return m->gpu_started && m->gpu_started >= m->finished;
+}
+
+uint64_t c4_waits_begun(const struct c4_diag_comm *c, uint32_t member)
+{
+	const struct c4_diag_member *m = &c->state[member];
+
+	return c->gpu && kernels_seen(m) ? m->gpu_started : m->entered;
+}
+
+uint64_t c4_waits_inside_ns(const struct c4_diag_comm *c, uint32_t member)
+{
+	const struct c4_diag_member *m = &c->state[member];
+
+	return c->gpu && kernels_seen(m) ? m->gpu_inside_ns : m->inside_ns;
+}
+
+uint32_t c4_waits_op_kind(const struct c4_diag_comm *c, uint64_t op)
+{
+	for (uint32_t i = 0; i < c->size; i++) {
+		const struct c4_diag_member *m = &c->state[i];
+
+		if (m->known && m->entered == op + 1)
+			return m->kind;
+		if (m->known && m->entered > op && m->entered - op < C4_DIAG_RECENT &&
+		    m->recent[op % C4_DIAG_RECENT])
+			return m->recent[op % C4_DIAG_RECENT] & 0xff;
+	}
+	return C4_OP_NONE;
+}
+
+int64_t c4_waits_member(const struct c4_diag_comm *c, int32_t rank)
+{
+	for (uint32_t m = 0; c->members && m < c->size; m++)
+		if (c->members[m] == rank)
+			return m;
+	return -1;
+}
+
+/* What the member's operation op is; what it remembers of it, else what it did last. */
+static uint32_t kind_of(const struct c4_diag_member *m, uint64_t op)
+{
+	uint32_t kind = m->kind;
+
+	if (m->entered - op < C4_DIAG_RECENT && m->recent[op % C4_DIAG_RECENT])
+		kind = m->recent[op % C4_DIAG_RECENT] & 0xff;
+	return collective(kind) ? kind : C4_OP_ALLREDUCE;
+}
+
+/* A member whose kernel runs is inside its oldest unfinished operation, as if in a call; of several
+ * communicators the one it is in for longest counts. */
+static void enter_kernel(struct c4_waits *w, uint32_t comm, uint32_t m)
+{
+	const struct c4_diag_comm *c = &w->job->comms[comm];
+	uint64_t begun = c4_waits_begun(c, m), inside = c4_waits_inside_ns(c, m);
+	struct c4_diag_call *call;
+
+	if (!c->state[m].known || begun <= c->state[m].finished || !inside || c->members[m] < 0 ||
+	    (uint32_t)c->members[m] >= w->job->nranks)
+		return;
+	call = &w->calls[c->members[m]];
+	if (call->kind != C4_OP_NONE && call->for_ns >= inside)
+		return;
+	*call = (struct c4_diag_call){
+		.kind = kind_of(&c->state[m], c->state[m].finished),
+		.comm = comm,
+		.opno = c->state[m].finished,
+		.for_ns = inside,
+	};
+}
+
+static void add_peer(struct c4_waits *w, int32_t rank, int32_t peer, uint64_t for_ns)
+{
+	struct c4_diag_call *call = &w->calls[rank];
+
+	if (call->kind == C4_OP_NONE)
+		*call = (struct c4_diag_call){
+			.kind = C4_OP_RECV, .comm = C4_DIAG_NONE, .for_ns = for_ns};
+	if (call->kind != C4_OP_RECV || call->npeers == C4_DIAG_PEERS)
+		return;
+	call->peers[call->npeers++] = peer;
+	call->for_ns = for_ns < call->for_ns ? for_ns : call->for_ns;
+}
+
+/* A rank in a point-to-point kernel waits for those whose data its connections wait for. */
+static void enter_messages(struct c4_waits *w, const struct c4_diag_comm *c)
+{
+	for (uint32_t i = 0; i < c->nconns; i++) {
+		const struct c4_diag_conn *k = &c->conns[i];
+
+		if (c->state[k->dst].p2p_open && k->recv.known && k->recv.active &&
+		    k->recv.phase == C4_CONN_RECEIVING)
+			add_peer(w, c->members[k->dst], c->members[k->src], k->recv.still_ns);
+	}
+}
+
+static bool known_members(const struct c4_waits *w, const struct c4_diag_comm *c)
+{
+	for (uint32_t m = 0; m < c->size; m++)
+		if (c->members[m] < 0 || (uint32_t)c->members[m] >= w->job->nranks)
+			return false;
+	return true;
+}
+
+static void find_messages(struct c4_waits *w)
+{
+	for (uint32_t i = 0; i < w->job->ncomms; i++) {
+		const struct c4_diag_comm *c = &w->job->comms[i];
+		bool any = false;
+
+		if (!c->gpu || !c->judged || !c->members || !known_members(w, c))
+			continue;
+		for (uint32_t m = 0; m < c->size; m++) {
+			w->p2p_open[c->members[m]] |= c->state[m].p2p_open;
+			any |= c->state[m].p2p_open;
+		}
+		if (any)
+			enter_messages(w, c);
+	}
+}
+
+static void find_calls(struct c4_waits *w)
+{
+	for (uint32_t r = 0; r < w->job->nranks; r++)
+		w->calls[r] = w->job->ranks[r].call;
+	for (uint32_t i = 0; i < w->job->ncomms; i++) {
+		const struct c4_diag_comm *c = &w->job->comms[i];
+
+		for (uint32_t m = 0; c->gpu && c->judged && c->members && m < c->size; m++)
+			enter_kernel(w, i, m);
+	}
+	find_messages(w);
+}
+
+/* ---- who waits for whom ---------------------------------------------------------------------- */
+
 static void find_waiters(struct c4_waits *w, const struct c4_diag_memory *memory)
 {
 	const struct c4_diag_job *job = w->job;
 
 	for (uint32_t r = 0; r < job->nranks; r++) {
 		const struct c4_diag_rank *rank = &job->ranks[r];
-		const struct c4_diag_call *call = &rank->call;
+		const struct c4_diag_call *call = &w->calls[r];
 		struct c4_wait_comm *c;
 		uint64_t age;
 
 		if (!alive(rank) || halted(rank) || call->kind == C4_OP_NONE)
 			continue;
-		age = effective_age(call->for_ns, job, memory);
+		age = c4_waits_awake_ns(job, memory, call->for_ns);
 		if (age < C4_WAIT_MIN_NS)
 			continue;
 		w->age_ns[r] = age;
@@ -85,7 +227,8 @@ static void sort_member(struct c4_waits *w, struct c4_wait_comm *c, const struct
 	if (r < 0 || (uint32_t)r >= w->job->nranks)
 		return;
 	rank = &w->job->ranks[r];
-	if (state->known && state->entered > c->op)
+	if (state->known && c4_waits_begun(comm, m) > c->op &&
+	    !(halted(rank) && state->finished <= c->op))
 		return;
 	if (!rank->seen || rank->silent)
 		c->nunknown++;
@@ -129,7 +272,7 @@ static bool talking(const struct c4_diag_call *peer, int32_t r)
 /* Peers it can be said to wait for; 0 if any of them is unknown or "any". */
 static uint32_t peers_of(const struct c4_waits *w, uint32_t r)
 {
-	const struct c4_diag_call *call = &w->job->ranks[r].call;
+	const struct c4_diag_call *call = &w->calls[r];
 	uint32_t n = call->npeers < C4_DIAG_PEERS ? call->npeers : C4_DIAG_PEERS;
 
 	if (!w->age_ns[r] || c4_op_info(call->kind)->cls != C4_CLASS_P2P)
@@ -143,7 +286,7 @@ static uint32_t peers_of(const struct c4_waits *w, uint32_t r)
 /* The operation r's call waits in, if anybody is missing there. */
 static const struct c4_wait_comm *comm_of(const struct c4_waits *w, uint32_t r)
 {
-	const struct c4_diag_call *call = &w->job->ranks[r].call;
+	const struct c4_diag_call *call = &w->calls[r];
 	const struct c4_wait_comm *c;
 
 	if (!w->age_ns[r] || call->comm >= w->job->ncomms || !collective(call->kind))
@@ -156,11 +299,11 @@ static void mark_waiting(struct c4_waits *w)
 {
 	for (uint32_t r = 0; r < w->job->nranks; r++) {
 		uint32_t n = peers_of(w, r);
-		const struct c4_diag_call *call = &w->job->ranks[r].call;
+		const struct c4_diag_call *call = &w->calls[r];
 
 		w->waiting[r] = comm_of(w, r) != NULL;
 		for (uint32_t i = 0; i < n; i++)
-			w->waiting[r] |= !talking(&w->job->ranks[call->peers[i]].call, (int32_t)r);
+			w->waiting[r] |= !talking(&w->calls[call->peers[i]], (int32_t)r);
 	}
 }
 
@@ -182,7 +325,7 @@ static void count_blocked(struct c4_waits *w)
 			block(w, w->missing[c->first + k], c->age_ns, i, c->nwaiters);
 	}
 	for (uint32_t r = 0; r < w->job->nranks; r++) {
-		const struct c4_diag_call *call = &w->job->ranks[r].call;
+		const struct c4_diag_call *call = &w->calls[r];
 		uint32_t n = w->waiting[r] ? peers_of(w, r) : 0;
 
 		for (uint32_t i = 0; i < n; i++)
@@ -193,7 +336,7 @@ static void count_blocked(struct c4_waits *w)
 /* Whoever does not wait, or waits in a chain that ends at such a rank, is explained. */
 static bool rank_explained(const struct c4_waits *w, uint32_t r)
 {
-	const struct c4_diag_call *call = &w->job->ranks[r].call;
+	const struct c4_diag_call *call = &w->calls[r];
 	uint32_t n = peers_of(w, r);
 
 	if (!w->waiting[r])
@@ -235,7 +378,7 @@ static void explain(struct c4_waits *w)
 
 bool c4_waits_left_behind(const struct c4_waits *w, int32_t r, uint32_t *comm, uint64_t *op)
 {
-	const struct c4_diag_call *call = &w->job->ranks[r].call;
+	const struct c4_diag_call *call = &w->calls[r];
 	const struct c4_diag_comm *c;
 
 	if (!w->age_ns[r] || call->comm >= w->job->ncomms || !collective(call->kind))
@@ -255,15 +398,17 @@ static int allocate(struct c4_waits *w)
 {
 	size_t n = w->job->nranks ? w->job->nranks : 1;
 
+	w->calls = calloc(n, sizeof *w->calls);
 	w->age_ns = calloc(n, sizeof *w->age_ns);
 	w->waiting = calloc(n, sizeof *w->waiting);
+	w->p2p_open = calloc(n, sizeof *w->p2p_open);
 	w->explained = calloc(n, sizeof *w->explained);
 	w->blocks = calloc(n, sizeof *w->blocks);
 	w->blocks_age_ns = calloc(n, sizeof *w->blocks_age_ns);
 	w->blocks_comm = calloc(n, sizeof *w->blocks_comm);
 	w->comms = calloc(w->job->ncomms ? w->job->ncomms : 1, sizeof *w->comms);
-	return w->age_ns && w->waiting && w->explained && w->blocks && w->blocks_age_ns &&
-			       w->blocks_comm && w->comms
+	return w->calls && w->p2p_open && w->age_ns && w->waiting && w->explained && w->blocks &&
+			       w->blocks_age_ns && w->blocks_comm && w->comms
 		       ? 0
 		       : -ENOMEM;
 }
@@ -278,6 +423,7 @@ int c4_waits_init(struct c4_waits *w, const struct c4_diag_job *job, struct c4_d
 		memory->resumed_ns = job->now_ns;
 		return 0;
 	}
+	find_calls(w);
 	find_waiters(w, memory);
 	if (find_missing(w))
 		return -ENOMEM;
@@ -289,6 +435,8 @@ int c4_waits_init(struct c4_waits *w, const struct c4_diag_job *job, struct c4_d
 
 void c4_waits_release(struct c4_waits *w)
 {
+	free(w->calls);
+	free(w->p2p_open);
 	free(w->age_ns);
 	free(w->waiting);
 	free(w->explained);

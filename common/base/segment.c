@@ -14,6 +14,8 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 
+#define MAIN_HOOK "mpi" /* its segment bears no hook's name */
+
 int c4_runtime_dir(char *buf, size_t n)
 {
 	const char *env = getenv(C4_ENV_RUNTIME_DIR);
@@ -79,7 +81,7 @@ static uint32_t align_up(uint32_t x, uint32_t a)
 }
 
 /* Fills in the table of contents; returns the total size. */
-static size_t layout(struct c4_seg_header *h)
+static size_t layout(struct c4_seg_header *h, bool conns)
 {
 	h->version = C4_SEG_VERSION;
 	h->header_bytes = sizeof *h;
@@ -96,6 +98,12 @@ static size_t layout(struct c4_seg_header *h)
 	h->ring_cap = C4_SEG_EVENTS;
 	h->event_bytes = sizeof(struct c4_event);
 	h->total_bytes = (uint64_t)h->ring_off + (uint64_t)h->ring_cap * h->event_bytes;
+	if (conns) {
+		h->conn_off = align_up((uint32_t)h->total_bytes, 4096);
+		h->conn_cap = C4_SEG_CONNS;
+		h->conn_bytes = sizeof(struct c4_seg_conn);
+		h->total_bytes = (uint64_t)h->conn_off + (uint64_t)h->conn_cap * h->conn_bytes;
+	}
 	return h->total_bytes;
 }
 
@@ -108,18 +116,32 @@ static void bind_tables(struct c4_seg *s)
 	s->comms = (void *)(base + s->hdr->comm_off);
 	s->runs = (void *)(base + s->hdr->run_off);
 	s->ring = (void *)(base + s->hdr->ring_off);
+	s->conns = s->hdr->conn_off ? (void *)(base + s->hdr->conn_off) : NULL;
 }
 
-static int set_path(struct c4_seg *s, const char *dir, uint32_t pid, uint64_t start)
+static int set_hook(struct c4_seg_header *h, const char *hook)
+{
+	struct c4_str s;
+
+	c4_str_init(&s, h->hook, sizeof h->hook);
+	c4_str_add(&s, hook);
+	return s.cut || !s.len || strchr(hook, '/') ? -EINVAL : 0;
+}
+
+static int set_path(struct c4_seg *s, const char *dir, const struct c4_seg_header *h)
 {
 	struct c4_str path;
 
 	c4_str_init(&path, s->path, sizeof s->path);
 	c4_str_add(&path, dir);
 	c4_str_add(&path, "/");
-	c4_str_add_u64(&path, pid);
+	c4_str_add_u64(&path, h->pid);
 	c4_str_add(&path, "-");
-	c4_str_add_u64(&path, start);
+	c4_str_add_u64(&path, h->start_jiffies);
+	if (strcmp(h->hook, MAIN_HOOK) != 0) {
+		c4_str_add(&path, "-");
+		c4_str_add(&path, h->hook);
+	}
 	c4_str_add(&path, C4_SEG_SUFFIX);
 	return path.cut ? -ENAMETOOLONG : 0;
 }
@@ -132,21 +154,28 @@ static int file_size_allowed(size_t bytes)
 	return getrlimit(RLIMIT_FSIZE, &lim) || lim.rlim_cur >= bytes;
 }
 
-int c4_seg_create(struct c4_seg *s, const char *dir)
+static void fill_toc(struct c4_seg_header *toc)
+{
+	toc->pid = (uint32_t)getpid();
+	toc->start_jiffies = c4_proc_start_jiffies(toc->pid);
+	toc->clock = c4_clock_source();
+	toc->ticks0 = c4_ticks(toc->clock);
+	toc->mono0_ns = c4_mono_ns();
+	toc->world_rank = -1;
+	toc->gpu = -1;
+}
+
+int c4_seg_create_for(struct c4_seg *s, const char *dir, const struct c4_seg_want *want)
 {
 	struct c4_seg_header toc = {0};
 	struct c4_seg made = {0};
-	uint32_t pid = (uint32_t)getpid();
 	int fd, rc;
 
-	toc.pid = pid;
-	toc.start_jiffies = c4_proc_start_jiffies(pid);
-	toc.clock = c4_clock_source();
-	toc.ticks0 = c4_ticks(toc.clock);
-	toc.mono0_ns = c4_mono_ns();
-	toc.world_rank = -1;
-	made.bytes = layout(&toc);
-	rc = set_path(&made, dir, pid, toc.start_jiffies);
+	fill_toc(&toc);
+	made.bytes = layout(&toc, want->conns);
+	rc = set_hook(&toc, want->hook);
+	if (!rc)
+		rc = set_path(&made, dir, &toc);
 	if (rc)
 		return rc;
 	if (!file_size_allowed(made.bytes))
@@ -174,6 +203,11 @@ unlink_file:
 	unlink(made.path);
 	close(fd);
 	return rc;
+}
+
+int c4_seg_create(struct c4_seg *s, const char *dir)
+{
+	return c4_seg_create_for(s, dir, &(struct c4_seg_want){.hook = MAIN_HOOK});
 }
 
 void c4_seg_publish(struct c4_seg *s)

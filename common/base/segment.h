@@ -4,8 +4,9 @@
  *
  * Used inside the training process: libc only, nothing allocates. Creation makes syscalls and may
  * change errno; the record functions do neither and may be called from any thread.
- * The file is named PID-START.seg in the runtime directory, mode 0600, fully allocated at creation
- * so that a full file system fails here and not as a bus error in the middle of training.
+ * The file is named PID-START.seg in the runtime directory, or PID-START-HOOK.seg for any hook but
+ * "mpi": a process may have several. Mode 0600, fully allocated at creation so that a full file
+ * system fails here and not as a bus error in the middle of training.
  */
 #ifndef C4_BASE_SEGMENT_H
 #define C4_BASE_SEGMENT_H
@@ -28,6 +29,7 @@ struct c4_seg {
 	struct c4_seg_comm *comms;
 	struct c4_seg_run *runs;
 	struct c4_event *ring;
+	struct c4_seg_conn *conns; /* NULL: not asked for */
 	char path[PATH_MAX];
 };
 
@@ -41,10 +43,21 @@ int c4_runtime_dir_make(const char *dir);
 /* Start time of a process in clock ticks since boot, 0 if there is no such process. */
 uint64_t c4_proc_start_jiffies(uint32_t pid);
 
+/* What a hook wants of its segment. */
+struct c4_seg_want {
+	const char *hook; /* its name: goes into the file's name and the header */
+	bool conns;	  /* with a table of C4_SEG_CONNS connections */
+};
+
 /*
- * Creates and maps the segment of this process, everything zero but the table of contents, pid
- * and clock; the caller fills in who it is and then publishes. 0 or a negative errno, *s untouched.
+ * Creates and maps a segment of this process, everything zero but the table of contents, pid,
+ * clock and hook, and no GPU known; the caller fills in who it is and then publishes. 0 or a
+ * negative errno, *s untouched: -EEXIST if this hook has one already, -EINVAL for a hook's name
+ * that is empty, too long, or no file name.
  */
+int c4_seg_create_for(struct c4_seg *s, const char *dir, const struct c4_seg_want *want);
+
+/* The same for the MPI hook. */
 int c4_seg_create(struct c4_seg *s, const char *dir);
 
 /* Makes it visible to readers (writes magic). */

@@ -26,6 +26,15 @@ static int table_fits(const struct c4_seg_header *h, uint64_t off, uint64_t cap,
 	       off % 64 == 0 && off + cap * bytes <= file_bytes;
 }
 
+/* Only some hooks have connections. */
+static int conns_fit(const struct c4_seg_header *h, uint64_t file_bytes)
+{
+	if (!h->conn_off && !h->conn_cap && !h->conn_bytes)
+		return 1;
+	return table_fits(h, h->conn_off, h->conn_cap, h->conn_bytes, sizeof(struct c4_seg_conn),
+			  file_bytes);
+}
+
 static int toc_valid(const struct c4_seg_header *h, uint64_t file_bytes)
 {
 	return h->header_bytes == sizeof *h && h->total_bytes <= file_bytes &&
@@ -38,7 +47,8 @@ static int toc_valid(const struct c4_seg_header *h, uint64_t file_bytes)
 	       table_fits(h, h->run_off, h->run_cap, h->run_bytes, sizeof(struct c4_seg_run),
 			  file_bytes) &&
 	       table_fits(h, h->ring_off, h->ring_cap, h->event_bytes, sizeof(struct c4_event),
-			  file_bytes);
+			  file_bytes) &&
+	       conns_fit(h, file_bytes);
 }
 
 static void terminate_strings(struct c4_seg_header *h)
@@ -49,6 +59,7 @@ static void terminate_strings(struct c4_seg_header *h)
 	h->program[sizeof h->program - 1] = '\0';
 	h->hook[sizeof h->hook - 1] = '\0';
 	h->library[sizeof h->library - 1] = '\0';
+	h->gpu_bus[sizeof h->gpu_bus - 1] = '\0';
 }
 
 /* Between its creation and its allocation a file is short, and holds no magic. */
@@ -121,6 +132,10 @@ int c4_seg_reader_refresh(struct c4_seg_reader *r)
 	r->toc.abort_code = now.abort_code;
 	r->toc.head = now.head;
 	memcpy(r->toc.lost, now.lost, sizeof now.lost);
+	r->toc.gpu = now.gpu;
+	memcpy(r->toc.gpu_bus, now.gpu_bus, sizeof now.gpu_bus);
+	r->toc.detail_until = now.detail_until;
+	r->toc.detail_now = now.detail_now;
 	return 0;
 }
 
@@ -178,6 +193,15 @@ int c4_seg_used_comms(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap)
 			 offsetof(struct c4_seg_comm, state), bits);
 }
 
+int c4_seg_used_conns(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap)
+{
+	memset(bits, 0, (cap + 63) / 64 * sizeof *bits);
+	if (cap > r->toc.conn_cap)
+		cap = r->toc.conn_cap;
+	return find_used(r->fd, r->toc.conn_off, cap, sizeof(struct c4_seg_conn),
+			 offsetof(struct c4_seg_conn, state), bits);
+}
+
 int c4_seg_read_thread(struct c4_seg_reader *r, uint32_t i, struct c4_seg_thread *out)
 {
 	struct c4_seg_thread copy, again;
@@ -209,6 +233,33 @@ int c4_seg_read_comm(struct c4_seg_reader *r, uint32_t i, struct c4_seg_comm *ou
 	    (uint32_t)copy.my_rank >= copy.size)
 		return -EBADMSG;
 	copy.name[sizeof copy.name - 1] = '\0';
+	*out = copy;
+	return 0;
+}
+
+/* The writer counts a step's stages in their order, each before the next. */
+static bool conn_plausible(const struct c4_seg_conn *c)
+{
+	return c->comm && c->rank >= 0 && c->peer >= 0 && c->sends <= 1 &&
+	       c->phase <= C4_CONN_FLUSHING && c->transmitted <= c->posted &&
+	       c->done <= c->transmitted;
+}
+
+int c4_seg_read_conn(struct c4_seg_reader *r, uint32_t i, struct c4_seg_conn *out)
+{
+	struct c4_seg_conn copy, again;
+	int rc;
+
+	if (i >= r->toc.conn_cap)
+		return -EINVAL;
+	rc = read_stable(r->fd, &copy, &again, sizeof copy,
+			 r->toc.conn_off + (uint64_t)i * sizeof copy);
+	if (rc)
+		return rc;
+	if ((copy.gen & 1) || copy.state == C4_COMM_FREE || copy.state > C4_COMM_DEAD)
+		return -EAGAIN;
+	if (!conn_plausible(&copy))
+		return -EBADMSG;
 	*out = copy;
 	return 0;
 }

@@ -30,8 +30,8 @@ struct c4_seg_reader {
 int c4_seg_reader_open(struct c4_seg_reader *r, const char *path);
 void c4_seg_reader_close(struct c4_seg_reader *r);
 
-/* Reads the header's living part anew into r->toc: phase, abort_code, lost, head, and what is only
- * known once MPI_Init is through (job, launch, world rank and size, library).
+/* Reads the header's living part anew into r->toc: phase, abort_code, lost, head, detail, and what
+ * is only known once the library is up (job, launch, world rank and size, library, GPU).
  * 0 or -EBADMSG if the file shrank. */
 int c4_seg_reader_refresh(struct c4_seg_reader *r);
 
@@ -39,11 +39,13 @@ int c4_seg_reader_refresh(struct c4_seg_reader *r);
  * others: one look at a table that is mostly empty. 0 or -EBADMSG. */
 int c4_seg_used_threads(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap);
 int c4_seg_used_comms(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap);
+int c4_seg_used_conns(struct c4_seg_reader *r, uint64_t *bits, uint32_t cap);
 
 /* Copies slot i of a table. 0; -EAGAIN: the writer was at it in each of a few attempts (or the
- * slot is free, for communicators); -EBADMSG; -EINVAL: i out of range. */
+ * slot is free, for communicators and connections); -EBADMSG; -EINVAL: i out of range. */
 int c4_seg_read_thread(struct c4_seg_reader *r, uint32_t i, struct c4_seg_thread *out);
 int c4_seg_read_comm(struct c4_seg_reader *r, uint32_t i, struct c4_seg_comm *out);
+int c4_seg_read_conn(struct c4_seg_reader *r, uint32_t i, struct c4_seg_conn *out);
 
 /* Members' runs of a copied communicator into runs[cap]: their number, or -EBADMSG / -E2BIG. */
 int c4_seg_read_runs(struct c4_seg_reader *r, const struct c4_seg_comm *c, struct c4_seg_run *runs,

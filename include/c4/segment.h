@@ -7,9 +7,14 @@
  *   comm_off          struct c4_seg_comm[]       how far each communicator is
  *   run_off           struct c4_seg_run[]        members, as runs of world ranks
  *   ring_off          struct c4_event[]          finished operations, newest overwrite oldest
+ *   conn_off          struct c4_seg_conn[]       transport progress of each connection (NCCL)
+ *
+ * A process with two hooks (MPI and NCCL) has two files; pid and start time tell that they belong
+ * together.
  *
  * Rules
- *  - The process writes, the agent only reads (with pread: a truncated file cannot kill it).
+ *  - The process writes, the agent only reads (with pread: a truncated file cannot kill it), but
+ *    for one word, detail_until, which the agent writes (with pwrite) and the process reads.
  *    The file outlives the process; whoever drained it last removes it.
  *  - One writer per word: a thread slot belongs to its thread, a communicator's live words to
  *    the thread inside an operation on it (MPI forbids two), counters to atomic adds.
@@ -36,6 +41,7 @@
 #define C4_SEG_EVENTS  8192u /* power of two */
 #define C4_SEG_RECENT  8u    /* operations a communicator remembers; power of two */
 #define C4_SEG_PEERS   8u    /* peers a waiting thread can name */
+#define C4_SEG_CONNS   2048u /* connections: (communicator, channel, peer, direction); NCCL only */
 
 #define C4_NAME_BYTES 64u /* job, node, host, program: NUL-terminated, cut if longer */
 
@@ -55,7 +61,9 @@ enum c4_seg_phase {
 	X(RUNS, "communicators whose members did not fit")                                         \
 	X(THREADS, "threads beyond the table")                                                     \
 	X(REQUESTS, "nonblocking operations not followed")                                         \
-	X(EVENTS, "records dropped because another thread was writing in their place")
+	X(EVENTS, "records dropped because another thread was writing in their place")             \
+	X(CONNS, "connections beyond the table")                                                   \
+	X(OPS, "operations in flight beyond the table")
 
 enum c4_seg_loss {
 #define C4_SEG_LOSS_ENUM(sym, help) C4_LOST_##sym,
@@ -87,7 +95,7 @@ struct c4_seg_header {
 	char node[C4_NAME_BYTES];
 	char host[C4_NAME_BYTES];
 	char program[C4_NAME_BYTES];
-	char hook[16];	  /* "mpi" */
+	char hook[16];	  /* "mpi", "nccl", "nccl-api" */
 	char library[48]; /* e.g. "Open MPI 4.1.4" */
 
 	uint32_t phase;	    /* enum c4_seg_phase */
@@ -95,7 +103,12 @@ struct c4_seg_header {
 	uint64_t lost[C4_SEG_LOSS_SLOTS];
 
 	uint64_t head __attribute__((aligned(64))); /* events ever begun; atomic add */
-	uint64_t pad[7];
+	uint32_t conn_off, conn_cap, conn_bytes;    /* all 0: this hook has no such table */
+	int32_t gpu;				    /* CUDA device, -1: none or not known yet */
+	char gpu_bus[16];			    /* its PCI bus id, "" unknown */
+	uint64_t detail_until; /* written by the agent: transport steps are wanted until then, in
+				* ticks; 0: not. Runs out by itself when the agent is gone */
+	uint64_t detail_now;   /* event mask that is set, for the reader */
 };
 
 /* Where a thread is. kind NONE: outside the library. */
@@ -158,7 +171,15 @@ struct c4_seg_comm {
 	uint64_t p2p_wait_ticks;
 	uint64_t errors;		/* operations that returned an error */
 	uint32_t recent[C4_SEG_RECENT]; /* c4_op_brief of operation n at n % C4_SEG_RECENT */
-	uint64_t pad2[6];
+
+	/* C4_COMM_GPU: how far operations got on their way to the GPU. `entered` counts those
+	 * handed to a stream, `finished` those whose kernel ended; p2p operations are counted here
+	 * only */
+	uint64_t api_calls;	  /* collectives the program has called */
+	uint64_t gpu_started;	  /* operations whose kernel has begun */
+	uint64_t gpu_start_ticks; /* when the last of these began */
+	uint64_t p2p_started, p2p_finished;
+	uint64_t async_error; /* ncclResult_t of the communicator, 0: none */
 };
 
 enum c4_seg_comm_state { C4_COMM_FREE, C4_COMM_LIVE, C4_COMM_DEAD };
@@ -167,6 +188,10 @@ enum c4_seg_comm_state { C4_COMM_FREE, C4_COMM_LIVE, C4_COMM_DEAD };
 #define C4_COMM_INTER	  0x01u /* intercommunicator: members = both groups, lower hash first */
 #define C4_COMM_TRUNCATED 0x02u /* member runs did not fit */
 #define C4_COMM_FOREIGN	  0x04u /* has members of another world: recorded, never judged */
+#define C4_COMM_REPORTED  0x08u /* no runs: each member tells my_rank, the reader joins them by id \
+				 */
+#define C4_COMM_GPU 0x10u /* inside = kernel start to kernel end; see the counters at the end */
+#define C4_COMM_ABORTED 0x20u /* the program gave it up (ncclCommAbort, ncclCommRevoke) */
 
 /* Members count·world ranks: first, first+stride, … */
 struct c4_seg_run {
@@ -175,6 +200,52 @@ struct c4_seg_run {
 	uint32_t count;
 };
 
+/*
+ * One direction of a connection through a proxy (NET transport): counters, no event per step.
+ * Steps run posted → transmitted → done; a step's time is split by what it waited for.
+ * Written by the proxy's thread that owns the connection's current operation; sums are atomic adds.
+ */
+struct c4_seg_conn {
+	/* who: written at registration; odd gen = being written */
+	uint32_t gen;
+	uint32_t state; /* enum c4_seg_comm_state */
+	uint64_t comm;	/* communicator id */
+	int32_t rank;	/* own rank in it (PXN: the originating rank's) */
+	int32_t peer;
+	uint16_t channel;
+	uint8_t sends; /* 1: sending side, 0: receiving side */
+	uint8_t flags; /* C4_CONN_* */
+	uint32_t pad0;
+	uint64_t opno;	       /* of the communicator's operation it last worked for */
+	uint64_t change_ticks; /* of the last progress or change of phase */
+	uint32_t phase;	       /* enum c4_conn_phase, of the oldest step that is not done */
+	uint32_t active;       /* proxy operations begun and not ended */
+
+	/* sums since registration */
+	uint64_t posted
+		__attribute__((aligned(64))); /* sender: handed over; receiver: buffers posted */
+	uint64_t transmitted; /* sender: completed by the network; receiver: arrived */
+	uint64_t done;	      /* … and consumed */
+	uint64_t bytes;	      /* transmitted */
+	uint32_t max_us;      /* longest transmission of a step, in microseconds */
+	uint32_t pad1;
+	uint64_t busy_ticks; /* from posting to completion, queueing behind the previous step left
+				out */
+	uint64_t gpu_ticks;  /* waiting for the own GPU to produce or consume */
+	uint64_t peer_ticks; /* waiting for the peer to be ready (sender) or to send (receiver) */
+};
+
+enum c4_conn_phase {
+	C4_CONN_IDLE,
+	C4_CONN_GPU_WAIT,  /* own GPU has not produced (sender), not consumed (receiver) */
+	C4_CONN_PEER_WAIT, /* sender: the peer has not posted its buffer */
+	C4_CONN_SENDING,   /* posted, not completed */
+	C4_CONN_RECEIVING, /* posted, nothing has arrived */
+	C4_CONN_FLUSHING,  /* arrived, being made visible to the GPU */
+};
+
+#define C4_CONN_FOREIGN 0x01u /* run on behalf of another process of the node (PXN) */
+
 /* One finished operation on a communicator. */
 struct c4_event {
 	uint64_t stamp;	      /* index + 1, written last; 0: never used, or C4_STAMP_BUSY */
@@ -182,7 +253,9 @@ struct c4_event {
 	uint64_t opno;	      /* 0-based position in the communicator's order of operations */
 	uint64_t enter_ticks; /* nonblocking: when its wait began to block */
 	uint64_t leave_ticks;
-	uint64_t before_ticks; /* the thread's inside_ticks before this one */
+	/* the thread's inside_ticks before this one; of a GPU operation: Σ kernel time of the
+	 * process's operations on other communicators so far */
+	uint64_t before_ticks;
 	uint64_t bytes;
 	uint8_t kind;  /* enum c4_op */
 	uint8_t flags; /* C4_EV_* */
@@ -195,18 +268,23 @@ struct c4_event {
 #define C4_EV_NONBLOCKING 0x01u
 #define C4_EV_BLOCKED	  0x02u /* nonblocking, and its wait really waited */
 #define C4_EV_ERROR	  0x04u /* the library returned an error */
+#define C4_EV_GPU	  0x08u /* enter and leave are kernel start and end, mapped to host ticks */
+#define C4_EV_HOST	  0x10u /* of a GPU operation, timed on the host: no kernel times came */
 
 static_assert(sizeof(struct c4_event) == 64, "one cache line");
 static_assert(sizeof(struct c4_seg_thread) == 128, "two cache lines");
 static_assert(sizeof(struct c4_seg_comm) == 256, "four cache lines");
+static_assert(sizeof(struct c4_seg_conn) == 128, "two cache lines");
 static_assert(sizeof(struct c4_seg_run) == 12, "packed by nature");
 static_assert(offsetof(struct c4_seg_header, thread_off) == 24, "wire");
 static_assert(offsetof(struct c4_seg_header, pid) == 72, "wire");
 static_assert(offsetof(struct c4_seg_header, job) == 120, "wire");
 static_assert(offsetof(struct c4_seg_header, phase) == 440, "wire");
 static_assert(offsetof(struct c4_seg_header, head) == 512, "wire");
+static_assert(offsetof(struct c4_seg_header, detail_until) == 552, "wire");
 static_assert(sizeof(struct c4_seg_header) == 576, "wire");
 static_assert(offsetof(struct c4_seg_comm, entered) == 64, "hot line");
 static_assert(offsetof(struct c4_seg_comm, p2p_sends) == 128, "sums line");
+static_assert(offsetof(struct c4_seg_conn, posted) == 64, "sums line");
 
 #endif

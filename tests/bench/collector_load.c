@@ -2,8 +2,9 @@
 /*
  * collector_load [--quick] [RANKS]: what a collector costs when RANKS ranks, eight to an agent,
  * post once a second. Posts are made beforehand; ingest, joining, diagnosis and tick are measured,
- * in this process. Each rank is in the world, in a group of eight and in one of RANKS/8. One JSON
- * line per number.
+ * in this process. Each rank is in the world, in a group of eight and in one of RANKS/8; the last
+ * one is a ring of CHANNELS connections from rank to rank, of whose ends each rank tells as many a
+ * second as an agent's budget allows. One JSON line per number.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #define WORLD	  1ull
 #define TENSOR	  (1ull << 32) /* + first rank / 8 */
 #define DATA	  (2ull << 32) /* + rank % 8 */
+#define CHANNELS  8u
+#define TOLD	  10u /* connections a process tells of in a second */
 
 static uint64_t cpu_ns(void)
 {
@@ -40,6 +43,22 @@ static void tell_comm(C4__V1__Process *x, uint64_t id, uint64_t second, uint64_t
 	post_block(x, id, second * OPS, OPS, inside_ns);
 }
 
+static void tell_conn(C4__V1__Process *x, uint32_t rank, uint32_t ranks, uint64_t second,
+		      uint32_t end)
+{
+	uint32_t size = ranks / 8, me = rank / 8;
+	bool sends = end % 2;
+	uint32_t peer = (me + (sends ? 1 : size - 1)) % size;
+	C4__V1__Conn *k = post_conn(x, DATA + rank % 8, me, peer, sends, (second + 1) * 64);
+
+	k->channel = end / 2;
+	k->gpu_ns = k->busy_ns / 3;
+	k->opno = (second + 1) * OPS;
+	k->still_ns = 1000000;
+	k->phase = C4_CONN_GPU_WAIT;
+	k->active = 1;
+}
+
 static void tell_rank(C4__V1__Post *p, uint32_t rank, uint32_t ranks, uint64_t second)
 {
 	C4__V1__Process *x = post_process(p, rank % PER_AGENT + 1);
@@ -53,6 +72,9 @@ static void tell_rank(C4__V1__Post *p, uint32_t rank, uint32_t ranks, uint64_t s
 		  (int32_t)(rank / 8 * 8), 1);
 	tell_comm(x, DATA + rank % 8, second, 100000 + noise, ranks / 8, rank / 8,
 		  (int32_t)(rank % 8), 8);
+	for (uint64_t i = 0; i < TOLD; i++)
+		tell_conn(x, rank, ranks, second, (uint32_t)((second * TOLD + i) % (2 * CHANNELS)));
+	x->conns_late = 2 * CHANNELS - TOLD;
 	post_thread(x, WORLD, (second + 1) * OPS, 1000000);
 }
 
@@ -130,14 +152,15 @@ int main(int argc, char **argv)
 		spent += s >= warm ? cost : 0;
 	}
 	getrusage(RUSAGE_SELF, &use);
-	if (!c.stats.windows || refused(&c.stats)) {
+	if (!c.stats.windows || !c.model.conns || refused(&c.stats)) {
 		fprintf(stderr, "collector_load: posts were refused or never joined\n");
 		return 1;
 	}
 	say("collector_cpu", (double)spent / 1e9 / (seconds - warm), "cores", 1.0);
 	say("collector_memory", (double)use.ru_maxrss / 1024 / 1024, "GiB", 4.0);
-	fprintf(stderr, "%u ranks: %llu windows, judgement %.1f ms, %u incidents\n", ranks,
-		(unsigned long long)c.stats.windows,
+	fprintf(stderr,
+		"%u ranks, %llu connections: %llu windows, judgement %.1f ms, %u incidents\n",
+		ranks, (unsigned long long)c.model.conns, (unsigned long long)c.stats.windows,
 		(double)c.stats.judge_ns / 1e6 / (double)c.stats.judgements, c.incidents.n);
 	c4_collector_release(&c, (seconds + 20) * S, S);
 	return 0;

@@ -241,6 +241,37 @@ def hook_instructions(table, quick):
               "instructions", 250)
 
 
+# Kinds of events of tests/bench/nccl_event.c; of the second group there are many per operation.
+NCCL_EVENTS = ["call", "group", "coll", "coll-stop", "kernel", "kernel-time", "kernel-stop",
+               "proxy", "proxy-stop"]
+NCCL_STEPS = ["step", "gpu-wait", "gpu-ready", "peer-wait", "state", "step-stop"]
+
+
+def nccl_instructions(table, quick):
+    """The dearest event of each group, by callgrind."""
+    ops = 100 if quick else 1000
+
+    def total(*args):
+        with tempfile.NamedTemporaryFile(prefix="c4-callgrind.") as out, \
+                tempfile.TemporaryDirectory(prefix="c4-bench.") as runtime:
+            run(["valgrind", "--tool=callgrind", "--toggle-collect=measured",
+                 f"--callgrind-out-file={out.name}", bench("nccl_event"), *args],
+                300, {"C4_RUNTIME_DIR": runtime, "C4_NCCL_DETAIL": "on"})
+            return int(re.search(r"^(?:totals|summary): (\d+)", Path(out.name).read_text(),
+                                 re.M).group(1))
+
+    def count(kind):
+        more = total(kind, str(ops)) - total(kind, str(ops), "nothing")
+        each = more / (ops + 1) / (8 if kind in NCCL_STEPS else 1)
+        print(f"  {kind}: {each:.0f}", file=sys.stderr)
+        return each
+
+    table.add("nccl_instructions_per_op_event", max(count(k) for k in NCCL_EVENTS),
+              "instructions", 400)
+    table.add("nccl_instructions_per_step_state", max(count(k) for k in NCCL_STEPS),
+              "instructions", 150)
+
+
 def allreduce(table, quick):
     def ratio():
         line = mpirun(4, bench("mpi_hook"), "allreduce", 1 << 20, 500 if quick else 3000,
@@ -376,6 +407,7 @@ def slow_latency(table, quick):
 BENCHES = {
     "hook": hook_cost,
     "instructions": hook_instructions,
+    "nccl": nccl_instructions,
     "allreduce": allreduce,
     "step": training_step,
     "agent": agent_load,

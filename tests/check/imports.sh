@@ -10,8 +10,8 @@ set -eu
 # One name per word. malloc, free, the stdio family, exit, abort, locks: deliberately absent.
 ALLOWED="
 	__errno_location __progname program_invocation_short_name getenv
-	dlopen dlsym __register_atfork pthread_atfork pthread_key_create pthread_setspecific
-	clock_gettime time getpid getppid gettid getuid gethostname getrlimit
+	dlopen dlsym dladdr on_exit pthread_once __register_atfork pthread_atfork pthread_key_create pthread_setspecific
+	clock_gettime time on_exit getpid getppid gettid getuid gethostname getrlimit
 	open open64 close read pread pread64 getdents64 fstat fstat64 lstat lstat64 fstatat fstatat64
 	mkdir unlink unlinkat posix_fallocate posix_fallocate64 mmap mmap64 munmap
 	memcpy memmove memset memcmp strlen strnlen strcmp strncmp strchr strrchr strstr strcspn

@@ -92,7 +92,7 @@ part_layers() {
 }
 
 part_imports() {
-	one imports timeout 60 tests/check/imports.sh "$root/lib/libc4mpi.so"
+	one imports timeout 60 tests/check/imports.sh "$root"/lib/*.so
 	one self-test timeout 60 tests/check/imports.sh --self-test
 }
 
@@ -141,7 +141,7 @@ part_unit_tsan() {
 	for source in tests/unit/test_*.c; do
 		case $source in
 		*hook_mpi*) ;;
-		*seg* | *ring* | *request* | *hook* | *thread*)
+		*seg* | *ring* | *request* | *hook* | *thread* | *nccl*)
 			programs="$programs $b/unit/$(basename "$source" .c)" ;;
 		esac
 	done
@@ -225,6 +225,19 @@ part_e2e_asan() {
 	done
 }
 
+# The script for a machine with a GPU: without one, only that it works.
+part_gpu() {
+	status=0
+	C4_BUILD=$root one pretend timeout -k 10 300 tests/gpu/run.py --pretend
+	C4_BUILD=$root timeout -k 10 400 tests/gpu/run.py --only healthy,stopped,dropped --budget 300 ||
+		status=$?
+	case $status in
+	0) count 1 0 0 ;;
+	77) skip "real NCCL: no GPU here" ;;
+	*) echo "run.sh: gpu: exit status $status" && count 0 1 0 ;;
+	esac
+}
+
 part build part_build
 part layers part_layers
 part imports part_imports
@@ -237,6 +250,7 @@ fi
 part e2e part_e2e
 part e2e-alone part_e2e_alone
 [ "$fast" = 1 ] || part e2e-asan part_e2e_asan
+[ "$fast" = 1 ] || part gpu part_gpu
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

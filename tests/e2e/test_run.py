@@ -22,7 +22,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import free_port, program, until
+from conftest import BUILD, free_port, program, until
 
 LIBC = "libc.so.6"
 
@@ -278,7 +278,7 @@ def test_suspend_key(tmp_path):
 
 def test_dry_run(hook, tmp_path):
     touched = tmp_path / "touched"
-    done = run("--dry-run", "--hook-lib", hook, "--job", "j1", "--collector", "h:1", "--node", "n0",
+    done = run("--dry-run", "--hook", "mpi", "--hook-lib", hook, "--job", "j1", "--collector", "h:1", "--node", "n0",
                "--runtime-dir", "/dev/shm/nowhere", "--", "touch", str(touched), "a b",
                env={"LD_PRELOAD": ""})
     assert done.returncode == 0
@@ -288,8 +288,30 @@ def test_dry_run(hook, tmp_path):
     assert not touched.exists() and not os.path.exists("/dev/shm/nowhere")
 
 
+def test_dry_run_with_nccl():
+    """Plugin and library for NCCL, and the user's own plugin behind ours."""
+    def shown(*options, **env):
+        unset = {"LD_PRELOAD": "", "NCCL_PROFILER_PLUGIN": "", "C4_NEXT_PROFILER": ""}
+        done = run("--dry-run", "--collector", "h:1", *options, "true", env={**unset, **env})
+        return dict(line.split("=", 1) for line in done.stdout.splitlines()[:-1])
+
+    if not os.path.exists(BUILD / "lib" / "libnccl-profiler-c4.so"):
+        pytest.skip("the plugin is not built")
+    found = shown()
+    assert [os.path.basename(p) for p in found["LD_PRELOAD"].split(":")] == \
+        ["libc4mpi.so", "libc4nccl.so"]
+    assert os.path.basename(found["NCCL_PROFILER_PLUGIN"]) == "libnccl-profiler-c4.so"
+    assert "C4_NEXT_PROFILER" not in found
+    assert shown(NCCL_PROFILER_PLUGIN="inspector")["C4_NEXT_PROFILER"] == "inspector"
+    assert "C4_NEXT_PROFILER" not in shown(NCCL_PROFILER_PLUGIN=found["NCCL_PROFILER_PLUGIN"])
+    assert "NCCL_PROFILER_PLUGIN" not in shown("--hook", "mpi")
+    assert os.path.basename(shown("--hook", "nccl")["LD_PRELOAD"]) == "libc4nccl.so"
+    assert "LD_PRELOAD" not in shown("--hook", "none")
+
+
 def test_job_gets_what_the_dry_run_shows(hook, tmp_path):
-    options = ["--hook-lib", hook, "--job", "j1", "--collector", f"127.0.0.1:{free_port()}",
+    options = ["--hook", "mpi", "--hook-lib", hook, "--job", "j1",
+               "--collector", f"127.0.0.1:{free_port()}",
                "--runtime-dir", str(tmp_path / "rt")]
     (tmp_path / "rt").mkdir(mode=0o700)
     shown = run("--dry-run", *options, "env").stdout.splitlines()[:-1]
@@ -610,7 +632,7 @@ def test_keeper_is_alone_with_its_collector(ranks):
     assert [job.returncode for job in jobs] == [0, 0, 0]
     assert len({out for out, _ in done}) == 1
     assert int(done[0][0].rpartition(":")[2]) > 0
-    assert sum(err.count("no MPI rank reported") for _, err in done) == 1
+    assert sum(err.count("no rank reported") for _, err in done) == 1
 
 
 def test_report_survives_the_launchers_kill(ranks, collector, tmp_path):

@@ -34,6 +34,7 @@ static void read_all(struct c4_collector *c, uint64_t mono)
 	ask(c, "/api/v1/jobs", mono);
 	ask(c, "/api/v1/ranks", mono);
 	ask(c, "/api/v1/comms", mono);
+	ask(c, "/api/v1/matrix", mono);
 	ask(c, "/api/v1/incidents", mono);
 	ask(c, "/api/v1/report", mono);
 	ask(c, "/metrics", mono);

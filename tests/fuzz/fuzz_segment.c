@@ -47,12 +47,14 @@ static void make_good(void)
 {
 	struct c4_seg s;
 
-	if (c4_seg_create(&s, "/tmp"))
+	if (c4_seg_create_for(&s, "/tmp", &(struct c4_seg_want){.hook = "nccl", .conns = true}))
 		abort();
 	s.comms[0] = (struct c4_seg_comm){
 		.gen = 2, .state = C4_COMM_LIVE, .id = 7, .size = 4, .run_count = 1};
 	s.runs[0] = (struct c4_seg_run){0, 1, 4};
 	s.threads[0].tid = 1;
+	s.conns[0] = (struct c4_seg_conn){
+		.gen = 2, .state = C4_COMM_LIVE, .comm = 7, .peer = 1, .posted = 3};
 	for (uint64_t i = 0; i < EVENTS; i++)
 		c4_seg_push(&s, &(struct c4_event){.comm = 7,
 						   .opno = i,
@@ -110,12 +112,17 @@ static void read_tables(struct c4_seg_reader *r)
 	static uint64_t bits[SLOTS_MAX / 64];
 	struct c4_seg_thread thread;
 	struct c4_seg_comm comm;
+	struct c4_seg_conn conn;
 
 	c4_seg_reader_refresh(r);
 	c4_seg_used_threads(r, bits, SLOTS_MAX);
 	c4_seg_used_comms(r, bits, SLOTS_MAX);
+	c4_seg_used_conns(r, bits, SLOTS_MAX);
 	for (uint32_t i = 0; i < 4; i++) {
 		c4_seg_read_thread(r, i, &thread);
+		if (!c4_seg_read_conn(r, i, &conn) &&
+		    (conn.transmitted > conn.posted || conn.done > conn.transmitted))
+			abort(); /* the promise: plausible */
 		if (c4_seg_read_comm(r, i, &comm))
 			continue;
 		if (comm.name[sizeof comm.name - 1])

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * agent_rank.h - a process with a segment, as a hooked rank has: a child that made it and waits,
- * and the segment mapped here, so that the test writes what the rank "does".
+ * and the segment mapped here, so that the test writes what the rank "does". With several hooks it
+ * has as many segments; rank_comm() and what follows write into `seg`, that of the first.
  */
 #ifndef C4_TESTS_UNIT_AGENT_RANK_H
 #define C4_TESTS_UNIT_AGENT_RANK_H
@@ -21,29 +22,38 @@
 #include "common/base/clock.h"
 #include "common/base/segment.h"
 
+#define RANK_HOOKS 3 /* segments of one process */
+
 struct rank {
 	pid_t pid;
 	int hold; /* a byte into it lets the child exit with status 0 */
 	struct c4_seg seg;
+	struct c4_seg more[RANK_HOOKS - 1]; /* of the other hooks */
+	int nmore;
 };
 
-static inline void rank_child(const char *dir, int report, int hold)
+static inline void rank_child(const char *dir, const struct c4_seg_want *wants, int n, int report,
+			      int hold)
 {
 	struct c4_seg s;
 	char byte;
 
-	if (c4_seg_create(&s, dir) || write(report, s.path, sizeof s.path) != sizeof s.path)
-		_exit(99);
+	for (int i = 0; i < n; i++)
+		if (c4_seg_create_for(&s, dir, &wants[i]) ||
+		    write(report, s.path, sizeof s.path) != sizeof s.path)
+			_exit(99);
 	_exit(read(hold, &byte, 1) == 1 ? 0 : 98);
 }
 
-static inline void rank_map(struct rank *r)
+static inline void rank_map(struct c4_seg *s, int report)
 {
-	struct c4_seg *s = &r->seg;
-	int fd = open(s->path, O_RDWR | O_CLOEXEC);
 	struct stat st;
 	char *base;
+	int fd;
 
+	if (read(report, s->path, sizeof s->path) != sizeof s->path)
+		abort();
+	fd = open(s->path, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
 		abort();
 	base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -57,10 +67,21 @@ static inline void rank_map(struct rank *r)
 	s->comms = (void *)(base + s->hdr->comm_off);
 	s->runs = (void *)(base + s->hdr->run_off);
 	s->ring = (void *)(base + s->hdr->ring_off);
+	s->conns = s->hdr->conn_off ? (void *)(base + s->hdr->conn_off) : NULL;
 }
 
-/* Not published yet: world rank, node and job are set, one thread, no communicator. */
-static inline void rank_start(struct rank *r, const char *dir, int world_rank, const char *node)
+static inline void rank_name(struct c4_seg *s, int world_rank, const char *node)
+{
+	s->hdr->world_rank = world_rank;
+	s->hdr->world_size = 4;
+	s->hdr->phase = C4_PHASE_RUN;
+	snprintf(s->hdr->node, sizeof s->hdr->node, "%s", node);
+	snprintf(s->hdr->job, sizeof s->hdr->job, "job");
+}
+
+/* A process with so many hooks. Not published yet: world rank, node and job are set. */
+static inline void rank_start_hooks(struct rank *r, const char *dir, int world_rank,
+				    const char *node, const struct c4_seg_want *wants, int n)
 {
 	int report[2], hold[2];
 
@@ -70,20 +91,27 @@ static inline void rank_start(struct rank *r, const char *dir, int world_rank, c
 	r->pid = fork();
 	if (r->pid == 0) {
 		close(hold[1]);
-		rank_child(dir, report[1], hold[0]);
+		rank_child(dir, wants, n, report[1], hold[0]);
 	}
 	close(report[1]);
 	close(hold[0]);
 	r->hold = hold[1];
-	if (read(report[0], r->seg.path, sizeof r->seg.path) != sizeof r->seg.path)
-		abort();
+	r->nmore = n - 1;
+	for (int i = 0; i < n; i++) {
+		struct c4_seg *s = i ? &r->more[i - 1] : &r->seg;
+
+		rank_map(s, report[0]);
+		rank_name(s, world_rank, node);
+	}
 	close(report[0]);
-	rank_map(r);
-	r->seg.hdr->world_rank = world_rank;
-	r->seg.hdr->world_size = 4;
-	r->seg.hdr->phase = C4_PHASE_RUN;
-	snprintf(r->seg.hdr->node, sizeof r->seg.hdr->node, "%s", node);
-	snprintf(r->seg.hdr->job, sizeof r->seg.hdr->job, "job");
+}
+
+/* With the MPI hook alone, and one thread. */
+static inline void rank_start(struct rank *r, const char *dir, int world_rank, const char *node)
+{
+	struct c4_seg_want mpi = {.hook = "mpi"};
+
+	rank_start_hooks(r, dir, world_rank, node, &mpi, 1);
 	r->seg.threads[0].tid = (uint32_t)r->pid;
 }
 
@@ -164,6 +192,10 @@ static inline void rank_release(struct rank *r)
 	close(r->hold);
 	c4_seg_unlink(&r->seg);
 	c4_seg_close(&r->seg);
+	for (int i = 0; i < r->nmore; i++) {
+		c4_seg_unlink(&r->more[i]);
+		c4_seg_close(&r->more[i]);
+	}
 }
 
 #endif

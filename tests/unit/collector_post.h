@@ -155,6 +155,63 @@ static inline C4__V1__Thread *post_thread(C4__V1__Process *x, uint64_t comm, uin
 	return t;
 }
 
+/* ---- NCCL ------------------------------------------------------------------------------------ */
+
+/* A communicator whose members are not told: this process is my_rank of size. */
+static inline C4__V1__CommIdentity *post_reported(C4__V1__Comm *c, uint32_t size, uint32_t my_rank)
+{
+	C4__V1__CommIdentity *id = malloc(sizeof *id);
+
+	c4__v1__comm_identity__init(id);
+	id->size = size;
+	id->my_rank = my_rank;
+	id->flags = C4_COMM_REPORTED | C4_COMM_GPU;
+	c->identity = id;
+	return id;
+}
+
+/* One end of a connection that has carried so much, at 100 ns per KiB. */
+static inline C4__V1__Conn *post_conn(C4__V1__Process *x, uint64_t comm, uint32_t rank,
+				      uint32_t peer, bool sends, uint64_t mib)
+{
+	C4__V1__Conn *k = malloc(sizeof *k);
+
+	c4__v1__conn__init(k);
+	k->comm = comm;
+	k->rank = rank;
+	k->peer = peer;
+	k->sends = sends;
+	k->posted = k->transmitted = k->done = mib * 2;
+	k->bytes = mib << 20;
+	k->busy_ns = sends ? mib * 1024 * 100 : 0;
+	k->peer_ns = sends ? 0 : mib * 1024 * 100;
+	post_append(&x->conns, &x->n_conns, k);
+	return k;
+}
+
+static inline C4__V1__Gpu *post_gpu(C4__V1__Post *p, uint32_t index, const char *bus)
+{
+	C4__V1__Gpu *g = malloc(sizeof *g);
+
+	c4__v1__gpu__init(g);
+	g->index = index;
+	post_text(&g->bus, bus);
+	post_text(&g->name, "H200");
+	post_append(&p->gpus, &p->n_gpus, g);
+	return g;
+}
+
+static inline C4__V1__Nic *post_nic(C4__V1__Post *p, const char *name)
+{
+	C4__V1__Nic *n = malloc(sizeof *n);
+
+	c4__v1__nic__init(n);
+	post_text(&n->name, name);
+	n->up = true;
+	post_append(&p->nics, &p->n_nics, n);
+	return n;
+}
+
 /* Encodes it: malloc'ed, *n bytes. */
 static inline uint8_t *post_pack(const C4__V1__Post *p, size_t *n)
 {

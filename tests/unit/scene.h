@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "c4/segment.h"
 #include "collector/diag/diag.h"
 
 #define SCENE_RANKS 16
 #define SCENE_COMMS 8
+#define SCENE_CONNS 256
 
 #define MS(x) ((uint64_t)((x)*1e6))
 #define S(x)  ((uint64_t)((x)*1e9))
@@ -29,6 +31,7 @@ struct scene {
 	int32_t members[SCENE_COMMS][SCENE_RANKS];
 	struct c4_diag_member state[SCENE_COMMS][SCENE_RANKS];
 	struct c4_diag_part parts[SCENE_COMMS][C4_DIAG_WINDOWS][SCENE_RANKS];
+	struct c4_diag_conn conns[SCENE_COMMS][SCENE_CONNS];
 };
 
 static const char *const scene_nodes[] = {"n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7"};
@@ -49,6 +52,7 @@ static inline struct scene *scene_new(uint32_t n)
 		s->ranks[r] = (struct c4_diag_rank){.seen = true,
 						    .run = C4_RUN_SLEEPING,
 						    .node = scene_nodes[r / 2],
+						    .mpi = true,
 						    .cpu = 0.9};
 	return s;
 }
@@ -128,6 +132,72 @@ static inline void scene_recv(struct scene *s, int32_t rank, int32_t peer, uint6
 						    .peers = {peer}};
 }
 
+/* ---- operations on GPUs ---------------------------------------------------------------------- */
+
+/* The communicator is NCCL's: its members spin, whatever happens, and hand operations over early.
+ */
+static inline void scene_gpu(struct scene *s, uint32_t comm)
+{
+	struct c4_diag_comm *c = &s->comms[comm];
+
+	c->gpu = true;
+	c->conns = s->conns[comm];
+	for (uint32_t m = 0; m < c->size; m++) {
+		c->state[m].gpu_started = c->state[m].finished;
+		s->ranks[c->members[m]].run = C4_RUN_RUNNING;
+		s->ranks[c->members[m]].mpi = false;
+	}
+}
+
+/* Member m hands its next operation over; its kernel begins if `begun`. */
+static inline void scene_launch(struct scene *s, uint32_t comm, uint32_t m, uint64_t for_ns,
+				bool begun)
+{
+	struct c4_diag_member *state = &s->comms[comm].state[m];
+
+	state->entered = state->finished + 1;
+	state->inside_ns = for_ns;
+	state->gpu_started = state->finished + begun;
+	state->gpu_inside_ns = begun ? for_ns : 0;
+	scene_did(s, comm, m, C4_OP_ALLREDUCE, 4096, -1);
+}
+
+/* A connection of which both ends are known and idle. */
+static inline struct c4_diag_conn *scene_conn(struct scene *s, uint32_t comm, uint32_t src,
+					      uint32_t dst, uint32_t channel)
+{
+	struct c4_diag_comm *c = &s->comms[comm];
+	struct c4_diag_conn *k;
+
+	if (c->nconns == SCENE_CONNS)
+		abort();
+	k = &c->conns[c->nconns++];
+	*k = (struct c4_diag_conn){.src = src, .dst = dst, .channel = channel};
+	k->send.known = k->recv.known = true;
+	k->send.posted = k->send.transmitted = k->send.done = 500;
+	k->recv.posted = k->recv.transmitted = k->recv.done = 500;
+	return k;
+}
+
+static inline struct c4_diag_conn *scene_find(struct scene *s, uint32_t comm, uint32_t src,
+					      uint32_t dst)
+{
+	for (uint32_t i = 0; i < s->comms[comm].nconns; i++)
+		if (s->conns[comm][i].src == src && s->conns[comm][i].dst == dst)
+			return &s->conns[comm][i];
+	abort();
+}
+
+/* An end that works for operation opno and has not moved for still_ns. */
+static inline void scene_end(struct c4_diag_end *e, uint64_t opno, uint32_t phase,
+			     uint64_t still_ns)
+{
+	e->active = 1;
+	e->opno = opno;
+	e->phase = phase;
+	e->still_ns = still_ns;
+}
+
 /* Time goes by: everybody's wait and everything else ages. */
 static inline void scene_pass(struct scene *s, uint64_t ns)
 {
@@ -139,6 +209,16 @@ static inline void scene_pass(struct scene *s, uint64_t ns)
 			rank->call.for_ns += ns;
 		if (rank->run == C4_RUN_GONE)
 			rank->gone_for_ns += ns;
+	}
+	for (uint32_t i = 0; i < s->job.ncomms; i++) {
+		struct c4_diag_comm *c = &s->comms[i];
+
+		for (uint32_t m = 0; m < c->size; m++)
+			c->state[m].gpu_inside_ns += c->state[m].gpu_inside_ns ? ns : 0;
+		for (uint32_t k = 0; k < c->nconns; k++) {
+			c->conns[k].send.still_ns += ns;
+			c->conns[k].recv.still_ns += ns;
+		}
 	}
 }
 

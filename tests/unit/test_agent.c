@@ -57,13 +57,15 @@ static void hear_process(const C4__V1__Process *m, uint64_t now_ns)
 	if (!heard.rank_of[m->handle % 4096])
 		return;
 	h = &heard.ranks[heard.rank_of[m->handle % 4096] - 1];
+	for (size_t i = 0; i < m->n_blocks; i++)
+		h->ops += m->blocks[i]->count;
+	if (m->part)
+		return;
 	h->gone = m->run == C4__V1__PROCESS__RUN__RUN_GONE;
 	h->alive = !h->gone;
 	if (h->gone)
 		h->gone_ns = now_ns - m->gone_age_ns;
 	h->wait_status = m->wait_status_known ? m->wait_status : -1;
-	for (size_t i = 0; i < m->n_blocks; i++)
-		h->ops += m->blocks[i]->count;
 }
 
 static int take(void *arg, const unsigned char *body, size_t len, unsigned char *answer,
@@ -375,14 +377,47 @@ static void test_directory_removed(void **state)
 	rank_release(&b);
 }
 
+/* MPI and NCCL in one process, and the agent killed in between: each time one process, one death.
+ */
+static void test_two_segments(void **state)
+{
+	static const struct c4_seg_want wants[] = {{.hook = "nccl", .conns = true},
+						   {.hook = "mpi"}};
+	struct rank r;
+
+	(void)state;
+	rank_start_hooks(&r, dir, 0, "n1", wants, 2);
+	rank_comm(&r, 0, 11);
+	c4_seg_publish(&r.seg);
+	c4_seg_publish(&r.more[0]);
+	agent = start(options());
+	AWAIT(heard.ranks[0].alive);
+	assert_int_equal(heard.ranks[0].identities, 1);
+	end(agent, SIGKILL);
+	agent = start(options());
+	AWAIT(heard.ranks[0].identities == 2);
+	for (int i = 0; i < 7; i++)
+		rank_op(&r, 0);
+	rank_end(&r, SIGKILL);
+	AWAIT(heard.ranks[0].gone && heard.ranks[0].ops == 7);
+	assert_int_equal(heard.ranks[0].wait_status, SIGKILL);
+	assert_int_equal(end(agent, SIGTERM), 0);
+	agent = 0;
+	assert_int_equal(heard.ranks[0].identities, 2);
+	assert_int_equal(access(r.seg.path, F_OK), -1);
+	assert_int_equal(access(r.more[0].path, F_OK), -1);
+	rank_release(&r);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life),	   T(test_job_and_any_node), T(test_finds),
-		T(test_deaths),	   T(test_resync),	     T(test_second_agent),
-		T(test_idle_exit), T(test_no_collector),     T(test_directory_removed),
+		T(test_life),	      T(test_job_and_any_node), T(test_finds),
+		T(test_deaths),	      T(test_resync),		T(test_second_agent),
+		T(test_idle_exit),    T(test_no_collector),	T(test_directory_removed),
+		T(test_two_segments),
 	};
 
 	c4_log_init("test_agent");

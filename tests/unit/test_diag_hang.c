@@ -157,6 +157,21 @@ static void test_stopped_inside(void **state)
 	scene_free(s);
 }
 
+/* Stopped inside the operation all others are in: they need it to get out. */
+static void test_stopped_inside_with_the_others(void **state)
+{
+	struct scene *s = scene_new(4);
+
+	(void)state;
+	scene_comm(s, "world", 100, 0, 1, 2, 3, -1);
+	for (int r = 0; r < 4; r++)
+		scene_enter(s, 0, r, C4_OP_ALLREDUCE, S(3));
+	s->ranks[3].run = C4_RUN_STOPPED;
+	scene_look(s);
+	assert_hang(s, 3);
+	scene_free(s);
+}
+
 static void test_whole_job_suspended(void **state)
 {
 	struct scene *s = four_waiting_for_two(S(60));
@@ -368,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_blame_follows_the_chain),
 		cmocka_unit_test(test_chain_through_a_message),
 		cmocka_unit_test(test_stopped_inside),
+		cmocka_unit_test(test_stopped_inside_with_the_others),
 		cmocka_unit_test(test_whole_job_suspended),
 		cmocka_unit_test(test_pauses_are_learned),
 		cmocka_unit_test(test_learned_pause_excuses_nobody_else),

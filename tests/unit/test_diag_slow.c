@@ -391,6 +391,97 @@ static void test_foreign_communicator_is_not_judged(void **state)
 	scene_free(s);
 }
 
+/* ---- on GPUs: inside is the kernel, everybody spins ------------------------------------------ */
+
+/* The golden runs as NCCL shows them. The ring of the world passes the straggler's lateness on:
+ * every receiver behind it waits for data, no transfer takes longer. */
+static struct scene *six_gpus(void)
+{
+	struct scene *s = six_ranks();
+
+	for (uint32_t c = 0; c < s->job.ncomms; c++)
+		scene_gpu(s, c);
+	for (uint32_t m = 0; m < 6; m++) {
+		struct c4_diag_conn *k = scene_conn(s, 0, m, (m + 1) % 6, 0);
+
+		k->send.win_bytes = k->recv.win_bytes = 512u << 20;
+		k->send.win_steps = k->recv.win_steps = 1024;
+		k->send.win_busy_ns = MS(50);
+		k->send.win_gpu_ns = m == 3 ? S(1) : MS(100);
+		k->recv.win_peer_ns = m == 2 ? 0 : S(1);
+	}
+	return s;
+}
+
+static void run_gpus(struct scene *s, const struct golden *g, unsigned int windows)
+{
+	while (windows--) {
+		s->comms[0].conn_serial++;
+		s->comms[0].conn_window_ns = S(0.9);
+		run(s, g, 1);
+	}
+}
+
+static void test_straggler_and_not_its_neighbours(void **state)
+{
+	static const struct golden *const goldens[] = {&slow10, &slow30, &slow80};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct scene *s = six_gpus();
+
+		run_gpus(s, goldens[i], 7);
+		assert_names(s, goldens[i]->culprit, i < 2 ? "n1" : "n2");
+		scene_free(s);
+	}
+}
+
+static void test_healthy_gpus_name_nobody(void **state)
+{
+	struct scene *s = six_gpus();
+
+	(void)state;
+	run_gpus(s, &healthy, 30);
+	assert_int_equal(s->out.n, 0);
+	scene_free(s);
+}
+
+/* Pipelines: stages weigh differently from the start; what changes later is a straggler. */
+static void test_pipelines_on_gpus_need_a_change(void **state)
+{
+	struct scene *s = six_gpus();
+
+	(void)state;
+	for (uint32_t r = 0; r < 6; r++)
+		s->ranks[r].gpu_p2p = true;
+	run_gpus(s, &slow30, 20);
+	assert_int_equal(scene_confirmed(s), 0);
+	scene_free(s);
+	s = six_gpus();
+	for (uint32_t r = 0; r < 6; r++)
+		s->ranks[r].gpu_p2p = true;
+	run_gpus(s, &healthy, 12);
+	run_gpus(s, &slow30, 6);
+	assert_names(s, 3, "n1");
+	scene_free(s);
+}
+
+static void test_throttled_straggler_shows_its_gpu(void **state)
+{
+	static const struct c4_diag_gpu gpu = {
+		.index = 3, .sm_mhz = 800, .sm_max_mhz = 1980, .throttle = 0x8};
+	struct scene *s = six_gpus();
+
+	(void)state;
+	s->ranks[3].gpu = &gpu;
+	run_gpus(s, &slow30, 7);
+	assert_names(s, 3, "n1");
+	assert_string_equal(s->out.v[0].gpu, "n1/gpu3");
+	assert_non_null(strstr(s->out.v[0].evidence[s->out.v[0].nevidence - 1].detail,
+			       "hardware slowdown"));
+	scene_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +500,10 @@ int main(void)
 		cmocka_unit_test(test_contended_node_needs_longer),
 		cmocka_unit_test(test_two_ranks),
 		cmocka_unit_test(test_foreign_communicator_is_not_judged),
+		cmocka_unit_test(test_straggler_and_not_its_neighbours),
+		cmocka_unit_test(test_healthy_gpus_name_nobody),
+		cmocka_unit_test(test_pipelines_on_gpus_need_a_change),
+		cmocka_unit_test(test_throttled_straggler_shows_its_gpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,37 @@ static void test_run_space(void **state)
 	retire_all();
 }
 
+/* The library names the communicator and not its members. */
+static void test_given_identity(void **state)
+{
+	struct c4_comm_given g = {
+		.id = 4711, .size = 16, .my_rank = 9, .flags = C4_COMM_GPU, .name = "dp"};
+	uint64_t lost = c4_hook.seg.hdr->lost[C4_LOST_COMMS];
+	const struct c4_seg_comm *c;
+	uint32_t slot;
+
+	(void)state;
+	retire_all();
+	slot = c4_comm_add_given(&g);
+	c = &c4_hook.seg.comms[slot];
+	assert_int_equal(c->id, 4711);
+	assert_int_equal(c->size, 16);
+	assert_int_equal(c->my_rank, 9);
+	assert_int_equal(c->flags, C4_COMM_GPU | C4_COMM_REPORTED);
+	assert_int_equal(c->run_count, 0);
+	assert_int_equal(c->state, C4_COMM_LIVE);
+	assert_int_equal(c->gen & 1, 0);
+	assert_string_equal(c->name, "dp");
+	assert_true(c->created_ticks > 0);
+	assert_int_equal(c4_comm_world_rank(slot, 0), C4_ANY_PEER);
+	g.name = NULL;
+	for (uint32_t i = 1; i < C4_SEG_COMMS; i++)
+		assert_string_equal(c4_hook.seg.comms[c4_comm_add_given(&g)].name, "");
+	assert_int_equal(c4_comm_add_given(&g), C4_COMM_LOST);
+	assert_int_equal(c4_hook.seg.hdr->lost[C4_LOST_COMMS], lost + 1);
+	retire_all();
+}
+
 static void test_names(void **state)
 {
 	char longer[64];
@@ -416,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_members_that_do_not_fit),
 		cmocka_unit_test(test_run_space),
+		cmocka_unit_test(test_given_identity),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_progress_out_of_order),
 		cmocka_unit_test(test_progress_of_a_lost_operation),

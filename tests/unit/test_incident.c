@@ -65,6 +65,9 @@ static void look(struct fixture *f, uint64_t step, enum c4_incident_kind kind, b
 		.nranks = 1,
 		.ranks = ranks,
 		.node = "n1",
+		.gpu = "n1/gpu3",
+		.nic = "n1 sending",
+		.link = "n1→n2 (rank 3 → rank 6)",
 		.since_ns = 2500000000u,
 		.summary = "rank 3 is late",
 		.nevidence = 1,
@@ -298,6 +301,9 @@ static void test_json_round_trip(void **state)
 	assert_string_equal(back->id, in->id);
 	assert_string_equal(back->summary, in->summary);
 	assert_string_equal(back->node, "n1");
+	assert_string_equal(back->gpu, "n1/gpu3");
+	assert_string_equal(back->nic, "n1 sending");
+	assert_string_equal(back->link, "n1→n2 (rank 3 → rank 6)");
 	assert_int_equal(back->kind, in->kind);
 	assert_int_equal(back->state, in->state);
 	assert_int_equal(back->nranks, 1);

@@ -26,7 +26,7 @@ static const char *get(char **env, const char *name)
 
 static void test_job_environment(void **state)
 {
-	const struct c4_job_env e = {.hook = "/l/libc4mpi.so",
+	const struct c4_job_env e = {.preload = "/l/libc4mpi.so",
 				     .job = "j1",
 				     .runtime_dir = "/dev/shm/x",
 				     .collector = "127.0.0.1:99"};
@@ -45,7 +45,7 @@ static void test_job_environment(void **state)
 
 static void test_preload_keeps_the_users(void **state)
 {
-	const struct c4_job_env e = {.hook = "/l/hook.so"};
+	const struct c4_job_env e = {.preload = "/l/hook.so"};
 	char **env = c4_job_env_new(&e, ENV("LD_PRELOAD=/a.so:/b.so"));
 
 	(void)state;
@@ -61,6 +61,25 @@ static void test_preload_keeps_the_users(void **state)
 	/* a longer name that begins alike is another library */
 	env = c4_job_env_new(&e, ENV("LD_PRELOAD=/l/hook.so.1"));
 	assert_string_equal(get(env, "LD_PRELOAD"), "/l/hook.so:/l/hook.so.1");
+	c4_env_free(env);
+}
+
+/* Several libraries, and a plugin of which there can be only one. */
+static void test_nccl_variables(void **state)
+{
+	const struct c4_job_env e = {.preload = "/l/mpi.so:/l/nccl.so",
+				     .profiler = "/l/plugin.so",
+				     .next_profiler = "inspector"};
+	char **env = c4_job_env_new(
+		&e, ENV("LD_PRELOAD=/a.so:/l/nccl.so", "NCCL_PROFILER_PLUGIN=inspector"));
+
+	(void)state;
+	assert_string_equal(get(env, "LD_PRELOAD"), "/l/mpi.so:/a.so:/l/nccl.so");
+	assert_string_equal(get(env, "NCCL_PROFILER_PLUGIN"), "/l/plugin.so");
+	assert_string_equal(get(env, "C4_NEXT_PROFILER"), "inspector");
+	c4_env_free(env);
+	env = c4_job_env_new(&e, ENV("HOME=/"));
+	assert_string_equal(get(env, "LD_PRELOAD"), "/l/mpi.so:/l/nccl.so");
 	c4_env_free(env);
 }
 
@@ -91,7 +110,7 @@ static void test_sidecars_get_no_preload(void **state)
 
 static void test_dry_run_text(void **state)
 {
-	const struct c4_job_env e = {.hook = "/l/hook.so", .job = "it's", .node = "n0"};
+	const struct c4_job_env e = {.preload = "/l/hook.so", .job = "it's", .node = "n0"};
 	struct c4_buf out = {0};
 
 	(void)state;
@@ -166,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_job_environment),
 		cmocka_unit_test(test_preload_keeps_the_users),
+		cmocka_unit_test(test_nccl_variables),
 		cmocka_unit_test(test_without_hook_nothing_is_preloaded),
 		cmocka_unit_test(test_sidecars_get_no_preload),
 		cmocka_unit_test(test_dry_run_text),

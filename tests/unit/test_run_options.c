@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "agent/run/find.h"
+#include "common/find.h"
 #include "agent/run/options.h"
 
 static char *command[] = {(char *)(uintptr_t) "true", NULL};
@@ -110,8 +110,11 @@ static void test_hook_choice(void **state)
 	char why[256];
 
 	(void)state;
-	o.hook_name = "nccl";
+	o.hook_name = "cuda";
 	assert_refused(o, "--hook");
+	o.hook_name = "nccl";
+	assert_int_equal(c4_run_options_check(&o, why, sizeof why), 0);
+	assert_int_equal(o.hook, C4_HOOK_NCCL);
 	o.hook_name = "none";
 	assert_int_equal(c4_run_options_check(&o, why, sizeof why), 0);
 	assert_int_equal(o.hook, C4_HOOK_NONE);

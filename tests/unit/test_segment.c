@@ -357,6 +357,183 @@ static void test_owner_killed(void **state)
 	unlink(path);
 }
 
+/* ---- several hooks in one process ----------------------------------------------------------- */
+
+static void make_for(struct c4_seg *s, const char *hook, bool conns)
+{
+	assert_int_equal(
+		c4_seg_create_for(s, dir, &(struct c4_seg_want){.hook = hook, .conns = conns}), 0);
+}
+
+static void test_each_hook_has_its_file(void **state)
+{
+	struct c4_seg mpi = {0}, nccl = {0}, again = {0};
+	char want[PATH_MAX];
+
+	(void)state;
+	make(&mpi);
+	make_for(&nccl, "nccl", true);
+	assert_string_equal(mpi.hdr->hook, "mpi");
+	assert_string_equal(nccl.hdr->hook, "nccl");
+	strcpy(want, mpi.path);
+	strcpy(strrchr(want, '.'), "-nccl.seg");
+	assert_string_equal(nccl.path, want);
+	assert_int_equal(c4_seg_create_for(&again, dir, &(struct c4_seg_want){.hook = "nccl"}),
+			 -EEXIST);
+	assert_int_equal(c4_seg_create_for(&again, dir, &(struct c4_seg_want){.hook = ""}),
+			 -EINVAL);
+	assert_int_equal(c4_seg_create_for(&again, dir, &(struct c4_seg_want){.hook = "../x"}),
+			 -EINVAL);
+	assert_int_equal(
+		c4_seg_create_for(&again, dir, &(struct c4_seg_want){.hook = "0123456789abcdef"}),
+		-EINVAL);
+	assert_null(again.base);
+	drop(&mpi);
+	drop(&nccl);
+}
+
+static void test_connections_only_where_asked_for(void **state)
+{
+	uint64_t bits[C4_SEG_CONNS / 64];
+	struct c4_seg_reader r;
+	struct c4_seg_conn c;
+	struct c4_seg s = {0};
+
+	(void)state;
+	make(&s);
+	c4_seg_publish(&s);
+	assert_null(s.conns);
+	assert_int_equal(c4_seg_reader_open(&r, s.path), 0);
+	assert_int_equal(r.toc.conn_cap, 0);
+	assert_int_equal(r.toc.gpu, -1);
+	assert_int_equal(c4_seg_used_conns(&r, bits, C4_SEG_CONNS), 0);
+	assert_int_equal(bits[0], 0);
+	assert_int_equal(c4_seg_read_conn(&r, 0, &c), -EINVAL);
+	c4_seg_reader_close(&r);
+	drop(&s);
+}
+
+static void test_connection_is_read(void **state)
+{
+	uint64_t bits[C4_SEG_CONNS / 64];
+	struct c4_seg_reader r;
+	struct c4_seg_conn c;
+	struct c4_seg s = {0};
+
+	(void)state;
+	make_for(&s, "nccl", true);
+	c4_seg_publish(&s);
+	assert_int_equal(c4_seg_reader_open(&r, s.path), 0);
+	s.conns[70] = (struct c4_seg_conn){.state = C4_COMM_LIVE,
+					   .comm = 9,
+					   .rank = 1,
+					   .peer = 2,
+					   .sends = 1,
+					   .phase = C4_CONN_SENDING,
+					   .posted = 5,
+					   .transmitted = 4,
+					   .done = 4};
+	assert_int_equal(c4_seg_used_conns(&r, bits, C4_SEG_CONNS), 0);
+	assert_int_equal(bits[0], 0);
+	assert_int_equal(bits[1], (uint64_t)1 << 6);
+	assert_int_equal(c4_seg_read_conn(&r, 70, &c), 0);
+	assert_int_equal(c.posted, 5);
+	assert_int_equal(c.phase, C4_CONN_SENDING);
+	assert_int_equal(c4_seg_read_conn(&r, 71, &c), -EAGAIN); /* free */
+	assert_int_equal(c4_seg_read_conn(&r, C4_SEG_CONNS, &c), -EINVAL);
+	s.conns[70].gen = 1;
+	assert_int_equal(c4_seg_read_conn(&r, 70, &c), -EAGAIN); /* being written */
+	c4_seg_reader_close(&r);
+	drop(&s);
+}
+
+#define SPOIL_CONN(member, bad)                                                                    \
+	do {                                                                                       \
+		s.conns[0] = good;                                                                 \
+		s.conns[0].member = (bad);                                                         \
+		assert_int_equal(c4_seg_read_conn(&r, 0, &c), -EBADMSG);                           \
+	} while (0)
+
+static void test_corrupt_connection(void **state)
+{
+	const struct c4_seg_conn good = {.state = C4_COMM_LIVE,
+					 .comm = 9,
+					 .peer = 1,
+					 .posted = 3,
+					 .transmitted = 2,
+					 .done = 1};
+	struct c4_seg_reader r;
+	struct c4_seg_conn c = {.comm = 77};
+	struct c4_seg s = {0};
+
+	(void)state;
+	make_for(&s, "nccl", true);
+	c4_seg_publish(&s);
+	assert_int_equal(c4_seg_reader_open(&r, s.path), 0);
+	SPOIL_CONN(comm, 0);
+	SPOIL_CONN(rank, -1);
+	SPOIL_CONN(peer, -1);
+	SPOIL_CONN(sends, 2);
+	SPOIL_CONN(phase, C4_CONN_FLUSHING + 1);
+	SPOIL_CONN(transmitted, 4);
+	SPOIL_CONN(done, 3);
+	assert_int_equal(c.comm, 77); /* untouched */
+	s.conns[0] = good;
+	assert_int_equal(c4_seg_read_conn(&r, 0, &c), 0);
+	c4_seg_reader_close(&r);
+	drop(&s);
+}
+
+#define SPOIL_TOC(member, bad)                                                                     \
+	do {                                                                                       \
+		struct c4_seg_header saved = *s.hdr;                                               \
+		s.hdr->member = (bad);                                                             \
+		assert_int_equal(c4_seg_reader_open(&r, s.path), -EBADMSG);                        \
+		*s.hdr = saved;                                                                    \
+	} while (0)
+
+static void test_lying_table_of_connections(void **state)
+{
+	struct c4_seg_reader r;
+	struct c4_seg s = {0};
+
+	(void)state;
+	make_for(&s, "nccl", true);
+	c4_seg_publish(&s);
+	SPOIL_TOC(conn_off, 0);
+	SPOIL_TOC(conn_off, 65);
+	SPOIL_TOC(conn_off, UINT32_MAX / 64 * 64);
+	SPOIL_TOC(conn_cap, 0);
+	SPOIL_TOC(conn_cap, C4_SEG_CONNS + 1);
+	SPOIL_TOC(conn_cap, UINT32_MAX);
+	SPOIL_TOC(conn_bytes, 64);
+	assert_int_equal(c4_seg_reader_open(&r, s.path), 0);
+	c4_seg_reader_close(&r);
+	drop(&s);
+}
+
+static void test_refresh_follows_gpu_and_detail(void **state)
+{
+	struct c4_seg_reader r;
+	struct c4_seg s = {0};
+
+	(void)state;
+	make_for(&s, "nccl", true);
+	c4_seg_publish(&s);
+	assert_int_equal(c4_seg_reader_open(&r, s.path), 0);
+	s.hdr->gpu = 3;
+	memset(s.hdr->gpu_bus, 'b', sizeof s.hdr->gpu_bus);
+	s.hdr->detail_until = 99;
+	s.hdr->detail_now = 6;
+	assert_int_equal(c4_seg_reader_refresh(&r), 0);
+	assert_int_equal(r.toc.gpu, 3);
+	assert_int_equal(strlen(r.toc.gpu_bus), sizeof r.toc.gpu_bus - 1);
+	assert_int_equal(r.toc.detail_until, 99);
+	assert_int_equal(r.toc.detail_now, 6);
+	c4_seg_reader_close(&r);
+	drop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +549,12 @@ int main(void)
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_full_file_system),
 		cmocka_unit_test(test_owner_killed),
+		cmocka_unit_test(test_each_hook_has_its_file),
+		cmocka_unit_test(test_connections_only_where_asked_for),
+		cmocka_unit_test(test_connection_is_read),
+		cmocka_unit_test(test_corrupt_connection),
+		cmocka_unit_test(test_lying_table_of_connections),
+		cmocka_unit_test(test_refresh_follows_gpu_and_detail),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

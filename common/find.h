@@ -4,10 +4,14 @@
  * installation moved as a whole works), then PATH. Each returns 0 and the path in buf[n], or a
  * negative errno with buf untouched.
  */
-#ifndef C4_RUN_FIND_H
-#define C4_RUN_FIND_H
+#ifndef C4_COMMON_FIND_H
+#define C4_COMMON_FIND_H
 
 #include <stddef.h>
+
+#define C4_LIB_MPI	     "libc4mpi.so"
+#define C4_LIB_NCCL_API	     "libc4nccl.so"
+#define C4_LIB_NCCL_PROFILER "libnccl-profiler-c4.so"
 
 int c4_find_program(const char *name, char *buf, size_t n);
 

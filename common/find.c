@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "agent/run/find.h"
+#include "common/find.h"
 
 #include <errno.h>
 #include <limits.h>

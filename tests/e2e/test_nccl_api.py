@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The hook on NCCL's calls under c4run, with stand-ins for NCCL and the CUDA runtime behind it:
+ranks really meet, kernels are times. tests/gpu does the same with the real ones."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import BUILD, REPO, free_port, mpirun, program, until
+
+RANKS = 4
+
+
+@pytest.fixture
+def train(start, tmp_path):
+    """train(fault, steps, …) → Job: tests/nccl/fake/train.c on four ranks of two nodes."""
+    def begin(fault, steps, name="train", **env):
+        meeting = tmp_path / f"meeting-{fault}"
+        meeting.mkdir()
+        line = [str(BUILD / "nccl" / name), fault, str(meeting), str(steps)]
+        # the profiler plugin does not see the stand-in: the hook on the calls has it all
+        return start(mpirun(RANKS, line, nodes=2), env=env)
+    return begin
+
+
+def finished(job, ops):
+    """The job went through, and every operation was counted; returns its communicator."""
+    assert job.wait(60) == 0, job.said()
+    report = job.report()
+    assert report["ranks_seen"] == RANKS
+    assert report["state"] == "finished"
+    assert not any(report["losses"].values()), report["losses"]
+    world = report["communicators"][0]
+    assert (world["size"], world["ops"]) == (RANKS, ops + 1), world  # and its creation
+    return world
+
+
+@pytest.mark.parametrize("name", ["train", "train-private"])
+def test_healthy(train, name):
+    job = train("none", 200, name)
+    world = finished(job, 200)
+    job.blames_nobody()
+    assert world["bytes"] == 200 * (4 << 20)
+    # kernels of 1 ms in steps of 6 ms and more: their time is the GPU's, not that of the calls
+    assert 0.03 < world["time_share"] < 0.3, world
+
+
+def test_library_that_comes_back(train):
+    job = train("none", 30, "train-private", STANDIN_AGAIN="1")
+    assert job.wait(60) == 0, job.said()
+    job.blames_nobody()
+
+
+def test_late_rank(train):
+    job = train("late", 600)
+    assert job.saw("slow-rank", 40), job.said()
+    job.terminate()
+    job.blames("slow-rank", [2], "n1")
+
+
+@pytest.mark.parametrize("fault, where", [("stop", "AllReduce"), ("never", "CommCreate #0"),
+                                          ("second", "CommCreate #0")])
+def test_missing_rank(train, fault, where):
+    job = train(fault, 40)
+    assert job.saw("hang-rank", 40), job.said()
+    job.terminate()
+    incident = job.blames("hang-rank", [2], "n1")
+    assert where in incident["summary"], incident["summary"]
+    assert incident["detect_ms"] <= 5000
+
+
+def test_given_up(train):
+    """A program that aborts its communicators and ends in good order has not failed."""
+    job = train("abort", 40)
+    finished(job, 20)
+    job.blames_nobody()
+
+
+def test_asynchronous_error(train):
+    job = train("watch", 300, STANDIN_ERROR_AFTER="10")
+    assert job.wait(60) == 0, job.said()
+    incidents = job.incidents("hang-comm")
+    assert len(incidents) == 1, json.dumps(job.incidents(), indent=1)
+    assert "error 6" in incidents[0]["summary"]
+
+
+def test_program_without_nccl_leaves_no_trace(tmp_path):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    done = subprocess.run([program("c4run"), "--runtime-dir", str(runtime), "sh", "-c",
+                           'echo "$LD_PRELOAD"; ls "$C4_RUNTIME_DIR"'],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "libc4nccl.so" in done.stdout
+    assert ".seg" not in done.stdout
+
+
+# ---- a user's own profiler plugin behind ours ---------------------------------------------------
+
+# streams that say what the event mask has to be: with two plugins it is another
+OUR_MASK = {"detail", "odd-fail-open", "odd-switched-off"}
+
+
+def replay(stream, api, runtime, **env):
+    """Exit status of a replay into our plugin: 0, or 77 where the stream does not apply."""
+    for old in runtime.glob("*.seg"):
+        old.unlink()
+    done = subprocess.run([str(BUILD / "nccl" / "nccl_host"), "--api", str(api), str(stream)],
+                          capture_output=True, text=True, timeout=60, cwd=REPO,
+                          env={**os.environ, "C4_RUNTIME_DIR": str(runtime), **env})
+    assert done.returncode in (0, 77), f"{stream} v{api} {env}: {done.stdout}{done.stderr}"
+    return done.returncode
+
+
+@pytest.mark.parametrize("mask", [2, 0x7fff])
+@pytest.mark.parametrize("api", [1, 3, 4, 5, 6])
+def test_next_profiler(tmp_path, api, mask):
+    """It gets what it asked for, its own handles and contexts only, and we do not notice."""
+    runtime, report = tmp_path / "runtime", tmp_path / "report"
+    runtime.mkdir(mode=0o700)
+    (runtime / "agent-test.lock").touch()  # so that segments stay until they have been read
+    seen = 0
+    for stream in sorted((REPO / "tests" / "nccl" / "streams").glob("*.stream")):
+        if stream.stem in OUR_MASK:
+            continue
+        report.unlink(missing_ok=True)
+        status = replay(stream, api, runtime, STANDIN_NEXT=str(report), STANDIN_NEXT_MASK=str(mask),
+                        C4_NEXT_PROFILER=str(BUILD / "nccl" / "libnccl-profiler-standin.so"))
+        if status == 77 or not report.exists():
+            continue
+        words = report.read_text().split()
+        counts = dict(zip(words[::2], map(int, words[1::2])))
+        assert counts["bad"] == 0, (stream, counts)
+        assert counts["contexts"] > 0
+        seen += counts["starts"]
+        if mask == 2 and not stream.stem.startswith("odd-"):
+            assert counts["states"] == 0, (stream, counts)  # of proxies and kernels: not asked for
+    assert seen > 100
+
+
+def test_next_profiler_that_cannot_be_loaded(tmp_path):
+    stream = REPO / "tests" / "nccl" / "streams" / "versions.stream"
+    for name in ("/no/such/plugin.so", str(BUILD / "lib" / "libnccl-profiler-c4.so"), "none"):
+        assert replay(stream, 6, tmp_path, C4_NEXT_PROFILER=name) == 0
+
+
+# ---- doctor ------------------------------------------------------------------------------------
+
+def doctor(runtime, *options, **env):
+    done = subprocess.run([program("c4ctl"), "doctor", "--json", *options], capture_output=True,
+                          text=True, timeout=60,
+                          env={**os.environ, "C4_RUNTIME_DIR": str(runtime), **env})
+    answer = json.loads(done.stdout)
+    assert done.returncode == (0 if answer["ok"] else 1), done.stdout
+    assert answer["ok"] == all(c["ok"] for c in answer["checks"])
+    return answer
+
+
+def bad(answer):
+    return {c["check"]: c["text"] for c in answer["checks"] if not c["ok"]}
+
+
+def test_doctor_sees_events_flow(train, start):
+    job = train("none", 100_000)
+    job.wait_ranks(RANKS)
+    answer = until(lambda: (a := doctor(start.runtime))["ok"] and a, 20) or doctor(start.runtime)
+    assert not bad(answer), answer
+    segments = [c for c in answer["checks"] if c["check"] == "segment"]
+    assert sorted(c["rank"] for c in segments) == list(range(RANKS))
+    for c in segments:
+        assert c["hook"] == "nccl-api" and c["library"] == "NCCL 2.28.9"
+        assert c["records_per_s"] > 0 and not c["lost"]
+    plugin = next(c for c in answer["checks"] if c["check"] == "plugin")
+    assert {5, 6} <= set(plugin["api_versions"])
+    job.terminate()
+
+
+def test_doctor_names_what_is_wrong(tmp_path):
+    missing = bad(doctor(tmp_path / "nowhere"))
+    assert "No such file" in missing["directory"]
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    (runtime / "1-1.seg").write_bytes(b"nothing of ours")
+    (runtime / "agent-n0.lock").touch()
+    found = bad(doctor(runtime, "--collector", f"127.0.0.1:{free_port()}", C4_HOOK="0"))
+    assert set(found) == {"switch", "agent", "collector", "segment"}, found
+    assert "cannot reach" in found["collector"]
+    assert "no process is recorded" in found["segment"]
+    runtime.chmod(0o777)
+    assert "chmod" in bad(doctor(runtime))["directory"]
