@@ -63,11 +63,8 @@ PLANCLI   := $(filter-out %/main.o,$(call obj,$(call src,planner/cli)))
 PLANNER   := $(filter-out %/main.o,$(call obj,$(call src,planner/daemon)))
 
 FLOOR := $(B)/ar/libcommon.a $(B)/ar/libds.a $(B)/ar/libbase.a
-BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl \
-	 $(if $(wildcard planner/cli/main.c),c4plan) $(if $(wildcard planner/daemon/main.c),c4planner))
-LIB   := $(B)/lib/libc4mpi.so \
-	 $(if $(wildcard agent/nccl/plugin.c),$(B)/lib/libnccl-profiler-c4.so) \
-	 $(if $(wildcard agent/nccl/api/calls.c),$(B)/lib/libc4nccl.so)
+BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl c4plan c4planner)
+LIB   := $(addprefix $(B)/lib/,libc4mpi.so libnccl-profiler-c4.so libc4nccl.so)
 
 .PHONY: all
 all: $(BIN) $(LIB)
