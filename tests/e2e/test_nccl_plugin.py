@@ -39,7 +39,7 @@ def test_healthy_ring_names_nobody(start):
     assert job.wait(60) == 0, job.said()
     job.blames_nobody()
     world = job.report()["communicators"][0]
-    assert world["size"] == 4 and world["ops"] >= 130, world
+    assert world["size"] == 4 and world["ops"] >= 90, world
     assert not any(job.report()["losses"].values()), job.report()["losses"]
 
 
@@ -70,18 +70,21 @@ def test_rank_that_never_enters(start):
     job.blames("hang-rank", [2], "n2")
 
 
+@pytest.mark.alone
 def test_late_rank_is_named_and_its_neighbours_are_not(start):
     job = run(start, scene("training", fault=LATE_KERNEL, victim=2, seconds=20))
     assert job.wait(60) == 0, job.said()
     job.blames("slow-rank", [2], "n2")
 
 
+@pytest.mark.alone
 def test_late_host_is_named_and_its_neighbours_are_not(start):
     job = run(start, scene("training", fault=LATE_HOST, victim=1, seconds=20))
     assert job.wait(60) == 0, job.said()
     job.blames("slow-rank", [1], "n1")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault, kind, culprits", [
     (SLOW_TX, "slow-tx", {1}),
     (SLOW_RX, "slow-rx", {1}),
@@ -98,6 +101,7 @@ def test_slow_transport(start, fault, kind, culprits):
             assert not [i for i in job.incidents(other) if i["state"] != "suspect"], incidents
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_transport_is_seen_without_asking_for_it_all_the_time(start):
     """The duty cycle and the collector's suspicion are enough to name a slow path."""
