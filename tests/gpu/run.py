@@ -18,7 +18,7 @@ run at a time; without it the GPU's time slices blur who came when, and the tabl
 Network faults come from slow_socket.so in one rank: it needs no root, and hits one direction of one
 rank, which tc on the loopback cannot.
 
-Writes tests/gpu/RESULTS.md and recordings; where $OUT is set, also there, with results.json. With
+Writes tests/gpu/RESULTS.md and recordings; where C4_GPU_OUT is set, also there, with results.json. With
 --only the table is printed instead.
 Cases that no longer fit into the budget are named as left out.
 Exit status: 0; 1 something went against expectation; 77 no GPU, nothing was done.
@@ -561,7 +561,7 @@ def deliver(results, whole):
         say(text)
         return
     RESULTS.write_text(text)
-    out = os.environ.get("OUT")
+    out = os.environ.get("C4_GPU_OUT")
     if out:
         (Path(out) / "RESULTS.md").write_text(text)
         (Path(out) / "results.json").write_text(json.dumps(results, indent=1))

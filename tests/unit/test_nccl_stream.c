@@ -73,7 +73,7 @@ static int setup(void **state)
 	if (!mkdtemp(dir))
 		return -1;
 	/* one process in a stream forks, and its child goes on */
-	setenv("TSAN_OPTIONS", "die_after_fork=0:halt_on_error=1", 0);
+	setenv("TSAN_OPTIONS", "die_after_fork=0:halt_on_error=1:atexit_sleep_ms=0", 0);
 	return setenv("C4_RUNTIME_DIR", dir, 1);
 }
 
