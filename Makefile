@@ -46,21 +46,21 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 BASE      := $(call obj,$(call src,common/base))
 DS        := $(call obj,$(call src,common/ds))
-PROTO     := $(B)/obj/gen/c4.pb-c.o
+PROTO     := $(addprefix $(B)/obj/gen/,c4.pb-c.o route.pb-c.o)
 COMMON    := $(call obj,$(call src,common)) $(PROTO)
 HOOK      := $(call obj,$(call src,agent/hook))
 MPI       := $(call obj,$(call src,agent/mpi)) $(B)/obj/gen/mpi_wrap.o
 NCCL      := $(call obj,$(call src,agent/nccl))
 NCCLAPI   := $(call obj,$(call src,agent/nccl/api))
-DAEMON    := $(filter-out %/main.o,$(call obj,$(call src,agent/daemon)))
+DAEMON    := $(filter-out %/main.o,$(call obj,$(call src,agent/daemon agent/daemon/routes)))
 RUN       := $(filter-out %/main.o,$(call obj,$(call src,agent/run)))
 DIAG      := $(call obj,$(call src,collector/diag))
 COLLECTOR := $(filter-out %/main.o,$(call obj,$(call src,collector)))
 CTL       := $(filter-out %/main.o,$(call obj,$(call src,collector/ctl)))
-PLANMODEL := $(call obj,$(call src,planner/model $(addprefix planner/model/,demand fabric assign replan oracle eval)))
+PLANMODEL := $(call obj,$(call src,planner/model $(addprefix planner/model/,demand fabric assign replan oracle eval sense)))
 PLANIO    := $(call obj,$(call src,planner/io))
 PLANCLI   := $(filter-out %/main.o,$(call obj,$(call src,planner/cli)))
-PLANNER   := $(filter-out %/main.o,$(call obj,$(call src,planner/daemon)))
+PLANNER   := $(filter-out %/main.o,$(call obj,$(call src,planner/daemon planner/daemon/routes)))
 
 FLOOR := $(B)/ar/libcommon.a $(B)/ar/libds.a $(B)/ar/libbase.a
 BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl c4plan c4planner)
@@ -103,7 +103,7 @@ PLAN_AR := $(B)/ar/libplanio.a $(B)/ar/libplanmodel.a
 $(B)/bin/c4plan: $(B)/obj/planner/cli/main.o $(B)/ar/libplancli.a $(PLAN_AR) $(FLOOR)
 $(B)/bin/c4plan: LIBS := $(CYAML) $(CURL) $(JANSSON) -lm
 $(B)/bin/c4planner: $(B)/obj/planner/daemon/main.o $(B)/ar/libplanner.a $(PLAN_AR) $(FLOOR)
-$(B)/bin/c4planner: LIBS := $(UV) $(MHD) $(CYAML) $(CURL) $(JANSSON) -lpthread -lm
+$(B)/bin/c4planner: LIBS := $(UV) $(MHD) $(CYAML) $(CURL) $(JANSSON) $(PROTOC) -lpthread -lm
 
 $(B)/bin/%:
 	@mkdir -p $(@D)
@@ -145,18 +145,21 @@ $(B)/obj/gen/%.o: $(B)/gen/%.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---- generated sources -----------------------------------------------------------------------
-$(B)/gen/c4.pb-c.c: include/c4/c4.proto
+PROTO_C := $(B)/gen/c4.pb-c.c $(B)/gen/route.pb-c.c
+PROTO_H := $(PROTO_C:.c=.h)
+$(PROTO_C): $(B)/gen/%.pb-c.c: include/c4/%.proto
 	@mkdir -p $(@D)
 	@echo "  PROTOC  $<"
 	$(Q)protoc-c --c_out=$(@D) -I include/c4 $<
-$(B)/gen/c4.pb-c.h: $(B)/gen/c4.pb-c.c
+$(PROTO_H): %.h: %.c ;
 
 $(B)/gen/mpi_wrap.c: agent/mpi/calls.tbl agent/mpi/wrap.awk
 	@mkdir -p $(@D)
 	@echo "  GEN     $@"
 	$(Q)awk -f agent/mpi/wrap.awk agent/mpi/calls.tbl > $@.tmp && mv $@.tmp $@
 
-$(call obj,$(call src,common agent/daemon collector tests/unit tests/bench tests/fuzz)): | $(B)/gen/c4.pb-c.h
+$(call obj,$(call src,common agent/daemon agent/daemon/routes collector planner/daemon planner/daemon/routes \
+	tests/unit tests/bench tests/fuzz)): | $(PROTO_H)
 
 # ---- tests, checks, benchmarks, demo ---------------------------------------------------------
 include tests/tests.mk
