@@ -1,0 +1,740 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""A leaf-spine fabric of network namespaces: real kernels forward, hash and shape real traffic.
+
+    with Fabric(leaves=2, spines=4, hosts_per_leaf=4, rate_mbit=100, seed=42) as bed:
+        job = bed.mpirun(["h1", "h5"], ["./ring"], stdout=subprocess.PIPE)
+
+Nodes are `h1` … (hosts, leaf by leaf), `leaf1` …, `spine1` … and `mgmt`; all numbers begin at 1.
+
+    h<n>.eth0   10.77.<leaf>.<2k+1>/31     the k-th host of the leaf; the leaf has 10.77.<leaf>.<2k>
+    leaf.up<s>  10.78.<spine>.<2·leaf>/31  shaped to the rate; the spine's end, dn<leaf>, has the
+                                           next address and is shaped, too
+    h<n>.mgmt0  10.79.0.<n>/24             not shaped: launch, telemetry; node mgmt is 10.79.0.254
+
+Leaves choose the spine by a hash of addresses, protocol and ports with the seed given, as switches
+do: the same seed gives the same map from source port to spine. With symmetric=True all leaves have
+the same seed, so both directions of a connection take one spine; otherwise each has its own.
+
+The names h1 … resolve to the management network inside the bed. Nothing of the bed touches
+the machine's own network; two beds of different prefix do not see each other. Needs no root
+where users may have namespaces (nest.py); Fabric.why_not() says in a sentence why there can
+be no bed here, or is None.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import nest  # noqa: E402 # pylint: disable=wrong-import-position
+from nest import Error, Nest  # noqa: E402,F401 # pylint: disable=wrong-import-position
+
+HERE = Path(__file__).resolve().parent
+ENTER = str(HERE / "enter.py")
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+
+# One burst of offloaded segments must fit into the shaper's bucket.
+GSO_BYTES = 15000
+BURST = "burst 15k limit 256k"
+HASH_FIELDS = 0x37  # addresses, protocol, ports; the flow label is of no use here
+SEEN_MAX = 65536    # connections counted per spine
+
+TRUTH = f"""
+table ip truth {{
+	counter total {{ }}
+	set seen {{
+		type ipv4_addr . inet_service . ipv4_addr . inet_service
+		flags dynamic
+		size {SEEN_MAX}
+		counter
+	}}
+	chain through {{
+		type filter hook forward priority 0
+		meta l4proto {{ tcp, udp }} counter name total
+		meta l4proto {{ tcp, udp }} update @seen {{ ip saddr . th sport . ip daddr . th dport }}
+	}}
+}}
+"""
+
+# What mpirun has to be told on this bed; "-x" and the program follow.
+MPI_OPTIONS = [
+    "--oversubscribe", "--bind-to", "none",
+    "--mca", "plm_rsh_agent", ENTER,
+    "--mca", "oob_tcp_if_include", "mgmt0",
+    "--mca", "pml", "ob1",
+    "--mca", "btl", "tcp,self",
+    "--mca", "btl_tcp_if_include", "eth0",
+    "--mca", "btl_base_warn_component_unused", "0",
+    "--mca", "mpi_yield_when_idle", "1",
+    "--mca", "orte_keep_fqdn_hostnames", "1",
+]
+
+
+class Link:
+    """A cable between a leaf and a spine; what is done to it is done to both directions."""
+
+    def __init__(self, fabric, leaf, spine):
+        self.fabric, self.leaf, self.spine = fabric, leaf, spine
+
+    def ends(self):
+        """(node, interface) of both ends, the leaf's first."""
+        return [(f"leaf{self.leaf}", f"up{self.spine}"), (f"spine{self.spine}", f"dn{self.leaf}")]
+
+    def key(self):
+        return f"{self.leaf}-{self.spine}"
+
+    def degrade(self, mbit):
+        """The link goes on with this rate."""
+        for node, port in self.ends():
+            self.fabric.shape(node, port, mbit)
+        self.fabric.slowed[self.key()] = mbit
+        self.fabric.save()
+
+    def cut(self):
+        """The link is down, and no leaf sends what is for this leaf to this spine any more."""
+        self.fabric.cuts.add(self.key())
+        for node, port in self.ends():
+            self.fabric.ip([f"link set {port} down"], node)
+        self.fabric.route()
+        self.fabric.save()
+
+    def restore(self):
+        """As new: up, at the fabric's rate, and with routes over it."""
+        if self.key() in self.fabric.cuts:
+            self.fabric.cuts.discard(self.key())
+            for node, port in self.ends():
+                self.fabric.ip([f"link set {port} up"], node)
+            self.fabric.ip(self.fabric.down_routes(self.spine, [self.leaf]), f"spine{self.spine}")
+            self.fabric.route()
+        if self.fabric.slowed.pop(self.key(), None) is not None:
+            for node, port in self.ends():
+                self.fabric.shape(node, port, self.fabric.rate_mbit)
+        self.fabric.save()
+
+
+class Fabric:
+    """One bed. Its shape is what the constructor was told; up() makes it anew, down() leaves
+    nothing of it behind, both whatever was there before."""
+
+    def __init__(self, leaves=2, spines=4, hosts_per_leaf=4, rate_mbit=100, seed=42,
+                 symmetric=True, prefix="c4"):
+        if not re.fullmatch("[a-z][a-z0-9]{0,15}", prefix):
+            raise Error(f"prefix {prefix!r} is no short word of lower-case letters")
+        for name, value, most in (("leaves", leaves, 100), ("spines", spines, 100),
+                                  ("hosts_per_leaf", hosts_per_leaf, 100),
+                                  ("rate_mbit", rate_mbit, 10000), ("seed", seed, 2**31),
+                                  ("hosts", leaves * hosts_per_leaf, 250)):
+            if not 1 <= value <= most:
+                raise Error(f"{name} is {value}, must be 1 to {most}")
+        self.leaves, self.spines, self.hosts_per_leaf = leaves, spines, hosts_per_leaf
+        self.rate_mbit, self.seed, self.symmetric, self.prefix = rate_mbit, seed, symmetric, prefix
+        self.state = nest.state_root() / prefix
+        self.nest = None
+        self.congestion = None  # what the hosts' connections use
+        self.slowed, self.cuts, self.caps = {}, set(), {}
+        self.started = []
+
+    # ---- who and where -----------------------------------------------------------------------
+
+    @staticmethod
+    def why_not():
+        """None where a bed can be made, else the reason in one sentence."""
+        reason = nest.choose()[1]
+        return reason and f"no bed of network namespaces here: {reason}"
+
+    def hosts(self):
+        return [f"h{n}" for n in range(1, self.leaves * self.hosts_per_leaf + 1)]
+
+    def place(self, host):
+        """(leaf, index below it) of a host."""
+        n = int(host[1:]) if re.fullmatch("h[0-9]+", host) else 0
+        if not 1 <= n <= self.leaves * self.hosts_per_leaf:
+            raise Error(f"no host {host!r} in this bed")
+        return (n - 1) // self.hosts_per_leaf + 1, (n - 1) % self.hosts_per_leaf + 1
+
+    def leaf_of(self, host):
+        return self.place(host)[0]
+
+    def address(self, host):
+        """The host's address on the fabric."""
+        leaf, k = self.place(host)
+        return f"10.77.{leaf}.{2 * k + 1}"
+
+    def management(self, node):
+        """The address that the node's name stands for."""
+        return "10.79.0.254" if node == "mgmt" else f"10.79.0.{int(node[1:])}"
+
+    def nodes(self):
+        return [*(f"leaf{i}" for i in self._leaves()), *(f"spine{i}" for i in self._spines()),
+                "mgmt", *self.hosts()]
+
+    def switch_addresses(self):
+        """Switch → the addresses its interfaces have: how a hop that a probe saw is named."""
+        found = {f"leaf{leaf}": [] for leaf in self._leaves()}
+        for host in self.hosts():
+            leaf, k = self.place(host)
+            found[f"leaf{leaf}"].append(f"10.77.{leaf}.{2 * k}")
+        for leaf in self._leaves():
+            found[f"leaf{leaf}"] += [f"10.78.{s}.{2 * leaf}" for s in self._spines()]
+        for spine in self._spines():
+            found[f"spine{spine}"] = [f"10.78.{spine}.{2 * leaf + 1}" for leaf in self._leaves()]
+        return found
+
+    def link(self, leaf, spine):
+        if leaf not in self._leaves() or spine not in self._spines():
+            raise Error(f"no link between leaf{leaf} and spine{spine} in this bed")
+        return Link(self, leaf, spine)
+
+    def _leaves(self):
+        return range(1, self.leaves + 1)
+
+    def _spines(self):
+        return range(1, self.spines + 1)
+
+    def _links(self):
+        return [Link(self, leaf, spine) for leaf in self._leaves() for spine in self._spines()]
+
+    def namespace(self, node):
+        return f"{self.prefix}-{node}"
+
+    def ip(self, lines, node, tool="ip"):
+        self.nest.ip(lines, self.namespace(node), tool)
+
+    # ---- up and down -------------------------------------------------------------------------
+
+    def __enter__(self):
+        return self.up()
+
+    def __exit__(self, *_):
+        self.down()
+
+    def up(self):
+        way, reason = nest.choose()
+        if way is None:
+            raise Error(reason)
+        self.down()
+        nest.state_make(self.state)
+        self.nest = Nest(way)
+        try:
+            self.nest.open()
+            self.save()
+            self._write_names()
+            self.nest.ip([f"netns add {self.namespace(node)}" for node in self.nodes()])
+            self._configure()
+            self.nest.ip(self._cables())
+            self._wire()
+            self.route()
+            for link in self._links():
+                for node, port in link.ends():
+                    self.shape(node, port, self.rate_mbit)
+            for spine in self._spines():
+                self.nest.within(self.namespace(f"spine{spine}"), ["nft", "-f", "-"], TRUTH)
+            self.save()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def down(self):
+        """Ends what runs in the bed and removes the bed, also one that another process made."""
+        place = self.nest or self._recorded()
+        if place:
+            names = [name for name in place.names() if name.startswith(f"{self.prefix}-")]
+            place.kill(names)
+            if place.way == "root":
+                place.ip([f"netns del {name}" for name in names], force=True)
+                self._forget_names(names)
+            place.close()
+        for popen in self.started:
+            popen.wait()
+        self.started.clear()
+        shutil.rmtree(self.state, ignore_errors=True)
+        try:
+            self.state.parent.rmdir()
+        except OSError:
+            pass  # other beds
+        self.nest = None
+        self.slowed, self.cuts, self.caps = {}, set(), {}
+
+    def _recorded(self):
+        """The place of a bed of this prefix that is up, or half up, or was once."""
+        try:
+            bed = json.loads((self.state / "bed.json").read_text())
+        except (OSError, ValueError):
+            bed = {}
+        if bed.get("holder"):
+            alive = nest.started(bed["holder"]) == bed["holder_started"]
+            return Nest("user", bed["holder"]) if alive else None
+        return Nest("root") if nest.choose()[0] == "root" else None
+
+    def save(self):
+        """Writes down what other processes need to find this bed and to go on with it."""
+        bed = {key: getattr(self, key) for key in (
+            "leaves", "spines", "hosts_per_leaf", "rate_mbit", "seed", "symmetric", "prefix",
+            "congestion", "slowed", "caps")}
+        bed.update(cuts=sorted(self.cuts), holder=self.nest.holder,
+                   holder_started=nest.started(self.nest.holder) if self.nest.holder else None)
+        new = self.state / "bed.json.new"
+        new.write_text(json.dumps(bed, indent=1) + "\n")
+        new.rename(self.state / "bed.json")
+
+    @classmethod
+    def load(cls, prefix="c4"):
+        """The bed of this prefix that is up, whoever made it."""
+        try:
+            bed = json.loads((nest.state_root() / prefix / "bed.json").read_text())
+        except (OSError, ValueError):
+            raise Error(f"no bed {prefix!r} is up") from None
+        self = cls(**{key: bed[key] for key in (
+            "leaves", "spines", "hosts_per_leaf", "rate_mbit", "seed", "symmetric", "prefix")})
+        self.congestion, self.slowed, self.caps = bed["congestion"], bed["slowed"], bed["caps"]
+        self.cuts = set(bed["cuts"])
+        self.nest = self._recorded()
+        if self.nest is None:
+            raise Error(f"bed {prefix!r} is gone")
+        return self
+
+    def _write_names(self):
+        """Names of the bed for all its nodes; without them each look-up waits for a name server."""
+        etc = self.state / "etc"
+        etc.mkdir(exist_ok=True)
+        lines = ["127.0.0.1 localhost"]
+        lines += [f"{self.management(node)} {node}" for node in [*self.hosts(), "mgmt"]]
+        (etc / "hosts").write_text("\n".join(lines) + "\n")
+        (etc / "nsswitch.conf").write_text("hosts: files\n")
+        (etc / "resolv.conf").write_text("")
+        if self.nest.way != "root":
+            return
+        ours = Path("/etc/netns")  # for people: `ip netns exec` reads these
+        for node in self.nodes():
+            try:
+                ours.mkdir(exist_ok=True)
+                (ours / self.namespace(node)).symlink_to(etc)
+            except FileNotFoundError:  # another bed has just removed the empty directory
+                ours.mkdir(exist_ok=True)
+                (ours / self.namespace(node)).symlink_to(etc)
+
+    @staticmethod
+    def _forget_names(names):
+        for name in names:
+            (Path("/etc/netns") / name).unlink(missing_ok=True)
+        try:
+            os.rmdir("/etc/netns")
+        except OSError:
+            pass  # not empty
+
+    def _configure(self):
+        """The kernel's settings per node. Congestion control: cubic if we may, for the machine's
+        own may be one that does not share; it is the machine's list of what all may use that
+        decides, so root widens it for a moment."""
+        settings = {}
+        for node in self.nodes():
+            is_switch = node.startswith(("leaf", "spine"))
+            settings[self.namespace(node)] = [
+                ("net.ipv6.conf.all.disable_ipv6", 1, False),
+                ("net.ipv6.conf.default.disable_ipv6", 1, False),
+                ("net.ipv4.conf.all.rp_filter", 0, True),
+                ("net.ipv4.conf.default.rp_filter", 0, True),
+                ("net.ipv4.tcp_no_metrics_save", 1, False),
+                ("net.ipv4.tcp_congestion_control", "reno", False),
+                ("net.ipv4.tcp_congestion_control", "cubic", False),
+            ]
+            if is_switch:
+                settings[self.namespace(node)] += self._switch_settings(node)
+        allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+        before = allowed.read_text() if self.nest.way == "root" else None
+        try:
+            if before is not None and "cubic" not in before.split():
+                allowed.write_text(before.strip() + " cubic\n")
+            refused = self.nest.sysctl(settings)
+        finally:
+            if before is not None and allowed.read_text() != before:
+                allowed.write_text(before)
+        values = {value for _, key, value, _ in refused if key.endswith("congestion_control")}
+        self.congestion = next((c for c in ("cubic", "reno") if c not in values), "the machine's")
+
+    def _switch_settings(self, node):
+        number = int(re.sub("[a-z]", "", node))
+        seed = self.seed
+        if node.startswith("spine"):
+            seed += 100000 + number
+        elif not self.symmetric:
+            seed += 7919 * (number - 1)
+        return [("net.ipv4.ip_forward", 1, True),
+                # Not policy 1: across a veth it goes by the sending socket, not by its port.
+                ("net.ipv4.fib_multipath_hash_policy", 3, True),
+                ("net.ipv4.fib_multipath_hash_fields", HASH_FIELDS, True),
+                ("net.ipv4.fib_multipath_hash_seed", seed, True),
+                # Probes are answered by ICMP, all of them.
+                ("net.ipv4.icmp_ratelimit", 0, True),
+                ("net.ipv4.icmp_msgs_per_sec", 100000, False),
+                ("net.ipv4.icmp_msgs_burst", 10000, False)]
+
+    def _cables(self):
+        def cable(a, port_a, b, port_b):
+            return (f"link add name {port_a} netns {self.namespace(a)} type veth "
+                    f"peer name {port_b} netns {self.namespace(b)}")
+
+        lines = []
+        for host in self.hosts():
+            lines.append(cable(host, "eth0", f"leaf{self.leaf_of(host)}", host))
+            lines.append(cable(host, "mgmt0", "mgmt", host))
+        for link in self._links():
+            (leaf, up), (spine, down) = link.ends()
+            lines.append(cable(leaf, up, spine, down))
+        return lines
+
+    def _wire(self):
+        """Addresses, links up, and the routes that never change."""
+        batch = {node: ["link set lo up"] for node in self.nodes()}
+        routes = {node: [] for node in self.nodes()}
+        batch["mgmt"] += ["link add br0 type bridge", "addr add 10.79.0.254/24 dev br0",
+                          "link set br0 up"]
+        for host in self.hosts():
+            leaf, k = self.place(host)
+            batch[host] += [f"addr add 10.77.{leaf}.{2 * k + 1}/31 dev eth0", "link set eth0 up",
+                            f"addr add {self.management(host)}/24 dev mgmt0", "link set mgmt0 up"]
+            routes[host].append(f"route add default via 10.77.{leaf}.{2 * k}")
+            batch[f"leaf{leaf}"] += [f"addr add 10.77.{leaf}.{2 * k}/31 dev {host}",
+                                     f"link set {host} up"]
+            batch["mgmt"].append(f"link set {host} master br0 up")
+        for link in self._links():
+            for (node, port), end in zip(link.ends(), (0, 1)):
+                batch[node] += [f"addr add 10.78.{link.spine}.{2 * link.leaf + end}/31 dev {port}",
+                                f"link set {port} gso_max_size {GSO_BYTES}", f"link set {port} up"]
+        for spine in self._spines():
+            routes[f"spine{spine}"] += self.down_routes(spine, self._leaves())
+        for node, lines in batch.items():
+            self.ip(lines, node)
+        for node, lines in routes.items():
+            self.ip(lines, node)
+
+    def down_routes(self, spine, leaves):
+        return [f"route replace 10.77.{leaf}.0/24 via 10.78.{spine}.{2 * leaf}" for leaf in leaves]
+
+    def route(self):
+        """What each leaf knows about the others: the spines that both have a link to."""
+        for leaf in self._leaves():
+            lines = []
+            for other in self._leaves():
+                if other == leaf:
+                    continue
+                ways = [s for s in self._spines()
+                        if not self.cuts & {f"{leaf}-{s}", f"{other}-{s}"}]
+                hops = " ".join(f"nexthop via 10.78.{s}.{2 * leaf + 1} dev up{s} weight 1"
+                                for s in ways)
+                lines.append(f"route replace 10.77.{other}.0/24 {hops}" if ways else
+                             f"route replace unreachable 10.77.{other}.0/24")
+            self.ip(lines, f"leaf{leaf}")
+
+    # ---- rates and losses --------------------------------------------------------------------
+
+    def shape(self, node, port, mbit):
+        """Limits what the node sends through the port; None: no limit."""
+        if mbit is None:
+            self.ip([f"qdisc del dev {port} root"], node, "tc")
+        else:
+            self.ip([f"qdisc replace dev {port} root tbf rate {mbit}mbit {BURST}"], node, "tc")
+
+    def slow_tx(self, host, mbit):
+        """A host that cannot send faster than this; None: heals it."""
+        self._cap(host, "tx", host, "eth0", mbit)
+
+    def slow_rx(self, host, mbit):
+        """A host that cannot receive faster than this; None: heals it."""
+        self._cap(host, "rx", f"leaf{self.leaf_of(host)}", host, mbit)
+
+    def _cap(self, host, way, node, port, mbit):
+        key = f"{host} {way}"
+        if mbit is None and key not in self.caps:
+            return
+        if mbit is not None:  # one burst must fit, here too
+            self.ip([f"link set {port} gso_max_size {GSO_BYTES}"], node)
+        self.shape(node, port, mbit)
+        self.caps.pop(key, None)
+        if mbit is not None:
+            self.caps[key] = mbit
+        self.save()
+
+    def drop(self, src, dst, sport=None, dport=None, percent=100):
+        """Loses what src (a host) sends to dst with these ports, in dst's leaf. Returns a
+        function that ends it."""
+        rule = [f"ip saddr {self.address(src)} ip daddr {self.address(dst)}",
+                "meta l4proto { tcp, udp }"]
+        rule += [f"th sport {sport}"] if sport else []
+        rule += [f"th dport {dport}"] if dport else []
+        rule += [f"numgen random mod 1000 < {int(percent * 10)}"] if percent < 100 else []
+        leaf = self.namespace(f"leaf{self.leaf_of(dst)}")
+        table = f"loss_{os.urandom(4).hex()}"
+        self.nest.within(leaf, ["nft", "-f", "-"], f"""
+            table ip {table} {{ chain c {{
+                type filter hook forward priority 0
+                {' '.join(rule)} counter drop
+            }} }}""")
+        return lambda: self.nest.within(leaf, ["nft", "delete", "table", "ip", table], check=False)
+
+    # ---- what really happened ----------------------------------------------------------------
+
+    def truth(self, count="bytes"):
+        """{(src, sport, dst, dport): {spine: bytes}} of all TCP and UDP through the spines since
+        up() or truth_reset(); count="packets" counts these. Bytes are those of IP packets as
+        they come to the spine; several that travel as one (GSO) are one packet. Raises Error if
+        the kernel could not note a connection because there were too many."""
+        seen = {}
+        for spine in self._spines():
+            sums = 0
+            for item in self._nft(spine, "list", "table", "ip", "truth"):
+                if "counter" in item:
+                    expected = item["counter"]["packets"]
+                for element in item.get("set", {}).get("elem", []):
+                    src, sport, dst, dport = element["elem"]["val"]["concat"]
+                    counter = element["elem"]["counter"]
+                    sums += counter["packets"]
+                    seen.setdefault((src, sport, dst, dport), {})[f"spine{spine}"] = counter[count]
+            if sums < expected and self._nft_full(spine):
+                raise Error(f"spine{spine}: more than {SEEN_MAX} connections, not all counted")
+        return seen
+
+    def truth_reset(self):
+        for spine in self._spines():
+            self.nest.within(self.namespace(f"spine{spine}"), ["nft", "-f", "-"],
+                             "delete table ip truth\n" + TRUTH)
+
+    def _nft(self, spine, *words):
+        text = self.nest.within(self.namespace(f"spine{spine}"), ["nft", "-j", *words])
+        return json.loads(text)["nftables"]
+
+    def _nft_full(self, spine):
+        for item in self._nft(spine, "list", "set", "ip", "truth", "seen"):
+            if "set" in item:
+                return len(item["set"].get("elem", [])) >= SEEN_MAX
+        return False
+
+    def link_bytes(self):
+        """{(leaf, spine): (up, down)}: bytes sent, numbers as in link()."""
+        def sent(node):
+            text = self.nest.run(["ip", "-n", self.namespace(node), "-j", "-s", "link"])
+            return {i["ifname"]: i["stats64"]["tx"]["bytes"] for i in json.loads(text)}
+
+        up = {leaf: sent(f"leaf{leaf}") for leaf in self._leaves()}
+        down = {spine: sent(f"spine{spine}") for spine in self._spines()}
+        return {(k.leaf, k.spine): (up[k.leaf][f"up{k.spine}"], down[k.spine][f"dn{k.leaf}"])
+                for k in self._links()}
+
+    def probe(self, src, dst, sports, dport=9, protocol="tcp"):
+        """{sport: spine} for connections from src to dst with these source ports; a port that
+        got no answer is not in it."""
+        line = [PYTHON, "-B", str(HERE / "ttlprobe.py"), protocol, self.address(dst), str(dport), "2"]
+        text = self.call(src, line, feed="\n".join(str(port) for port in sports))
+        names = {a: name for name, found in self.switch_addresses().items() for a in found}
+        hops = json.loads(text)["hops"]
+        return {int(port): names.get(hop, hop) for port, hop in hops.items() if hop}
+
+    # ---- programs ----------------------------------------------------------------------------
+
+    def line(self, node, argv):
+        """The command line that runs argv as this node; needs the environment env() gives."""
+        self._must_have(node)
+        return [PYTHON, "-B", ENTER, node, "--", *map(str, argv)]
+
+    def env(self, more=None):
+        sbin = {"PATH": nest.PATH, "C4_LAB": str(self.state), "PYTHONDONTWRITEBYTECODE": "1",
+                "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        return {**os.environ, **sbin, **(more or {})}
+
+    def run(self, node, argv, env=None, **options):
+        """Popen of a program on a node, under the node's name, in a process group of its own.
+        It ends with the bed if not before (end() ends it and what it started)."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        popen = subprocess.Popen(self.line(node, argv), env=self.env(env), start_new_session=True,
+                                 **options)
+        self.started.append(popen)
+        return popen
+
+    def call(self, node, argv, feed=None, env=None, timeout=60):
+        """What a program says that is run on a node to its end; Error if it fails."""
+        popen = self.run(node, argv, env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+        try:
+            out, err = popen.communicate(feed, timeout)
+        except subprocess.TimeoutExpired:
+            raise Error(f"{node}: {argv[0]} runs longer than {timeout} s") from None
+        finally:
+            self.end(popen)
+        if popen.returncode != 0:
+            raise Error(f"{node}: {' '.join(map(str, argv))[:200]}: status {popen.returncode}: "
+                        f"{err.strip()[-500:]}")
+        return out
+
+    def end(self, popen):
+        """Ends a program of run() with its process group."""
+        if popen.poll() is None:
+            os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait()
+        if popen in self.started:
+            self.started.remove(popen)
+
+    def mpirun_line(self, hosts, argv, per_host=1, env=None, options=()):
+        """mpirun's command line for the ranks in this order of hosts, to be run on one of them
+        by run(), or wrapped before."""
+        for host in hosts:
+            self._must_have(host)
+        exports = [word for key, value in (env or {}).items() for word in ("-x", f"{key}={value}")]
+        return ["mpirun", *MPI_OPTIONS, "--mca", "orte_tmpdir_base", str(self.tmp()),
+                "--host", ",".join(f"{host}:{per_host}" for host in hosts),
+                "-np", str(len(hosts) * per_host), *options, *exports, *map(str, argv)]
+
+    def mpirun(self, hosts, argv, per_host=1, env=None, options=(), **popen):
+        """Popen of mpirun on the first of these hosts; env is what the ranks get."""
+        return self.run(hosts[0], self.mpirun_line(hosts, argv, per_host, env, options), **popen)
+
+    def tmp(self):
+        """A directory that goes with the bed."""
+        path = self.state / "tmp"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def http(self, url, data=None, node="mgmt", timeout=10):
+        """(status, body) of a request sent from a node: the machine itself has no way in."""
+        text = self.call(node, [PYTHON, "-c", HTTP, url, str(timeout), "" if data is None else "1"],
+                         data or "", timeout=timeout + 20)
+        status, _, body = text.partition("\n")
+        return int(status), body
+
+    def _must_have(self, node):
+        if node not in self.nodes():
+            raise Error(f"no node {node!r} in this bed")
+
+    # ---- what c4 is told ---------------------------------------------------------------------
+
+    def yaml(self, path=None):
+        """The fabric as c4.fabric/v1 (planner/FORMATS.md), of its nominal state; written to path
+        if given."""
+        text = ["schema: c4.fabric/v1", "hosts:"]
+        for host in self.hosts():
+            text.append(f"- {{name: {host}, nics: [{{name: eth0, leaf: leaf{self.leaf_of(host)}, "
+                        f"ipv4: {self.address(host)}}}]}}")
+        text += ["leaves:", *(f"- leaf{i}" for i in self._leaves())]
+        text += ["spines:", *(f"- spine{i}" for i in self._spines())]
+        text.append("switches:")
+        for name, addresses in self.switch_addresses().items():
+            text.append(f"- {{name: {name}, addresses: [{', '.join(addresses)}]}}")
+        text.append("links:")
+        text += [f"- {{a: leaf{k.leaf}, b: spine{k.spine}, gbps: {self.rate_mbit / 1000:g}}}"
+                 for k in self._links()]
+        whole = "\n".join(text) + "\n"
+        if path is not None:
+            Path(path).write_text(whole)
+        return whole
+
+
+HTTP = """
+import sys, urllib.error, urllib.request
+url, timeout, post = sys.argv[1:]
+data = sys.stdin.buffer.read() if post else None
+try:
+    answer = urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=float(timeout))
+except urllib.error.HTTPError as error:
+    answer = error
+sys.stdout.write(f"{answer.status}\\n" + answer.read().decode(errors="replace"))
+"""
+
+
+# ---- command line --------------------------------------------------------------------------------
+
+def show_status(bed):
+    print(f"bed {bed.prefix}: {bed.leaves} leaves, {bed.spines} spines, "
+          f"{bed.leaves * bed.hosts_per_leaf} hosts, {bed.rate_mbit} Mbit/s, seed {bed.seed}, "
+          f"{'symmetric' if bed.symmetric else 'asymmetric'}, {bed.congestion}, "
+          f"{'named' if bed.nest.way == 'root' else 'in a user namespace'}")
+    for key in sorted(bed.cuts):
+        print("cut leaf{}-spine{}".format(*key.split("-")))
+    for key, mbit in sorted(bed.slowed.items()):
+        print("leaf{}-spine{} at {} Mbit/s".format(*key.split("-"), mbit))
+    for key, mbit in sorted(bed.caps.items()):
+        print(f"{key} at {mbit} Mbit/s")
+    print(f"{len(bed.nest.pids([bed.namespace(node) for node in bed.nodes()]))} processes inside")
+
+
+def show_counters(bed):
+    for (leaf, spine), (up, down) in bed.link_bytes().items():
+        print(f"leaf{leaf} spine{spine} up {up} down {down}")
+
+
+def show_truth(bed):
+    for (src, sport, dst, dport), spines in sorted(bed.truth().items()):
+        for spine, size in sorted(spines.items()):
+            print(src, sport, dst, dport, spine, size)
+
+
+def arguments():
+    options = argparse.ArgumentParser(prog="fabric.py", description="leaf-spine bed of namespaces")
+    options.add_argument("--prefix", default="c4", help="name of the bed (%(default)s)")
+    verbs = options.add_subparsers(dest="verb", required=True)
+    up = verbs.add_parser("up", help="make the bed, anew if it is there")
+    for name, value in (("leaves", 2), ("spines", 4), ("hosts-per-leaf", 4), ("rate-mbit", 100),
+                        ("seed", 42)):
+        up.add_argument(f"--{name}", type=int, default=value, help="(%(default)s)")
+    up.add_argument("--asymmetric", action="store_true", help="each leaf has a seed of its own")
+    for verb, about in (("down", "remove it and what runs inside"), ("status", "what there is"),
+                        ("counters", "bytes sent per link and direction"),
+                        ("truth", "bytes per connection and spine")):
+        verbs.add_parser(verb, help=about)
+    verbs.add_parser("yaml", help="print the c4.fabric/v1 of it").add_argument("file", nargs="?")
+    for verb, about in (("cut", "take a link down"), ("restore", "heal a link"),
+                        ("degrade", "slow a link down")):
+        link = verbs.add_parser(verb, help=about)
+        link.add_argument("leaf", type=int)
+        link.add_argument("spine", type=int)
+        if verb == "degrade":
+            link.add_argument("mbit", type=int)
+    run = verbs.add_parser("run", help="run a command as a node of the bed")
+    run.add_argument("node")
+    run.add_argument("command", nargs=argparse.REMAINDER)
+    return options.parse_args()
+
+
+def act(given):
+    if given.verb == "up":
+        bed = Fabric(given.leaves, given.spines, given.hosts_per_leaf, given.rate_mbit, given.seed,
+                     not given.asymmetric, given.prefix).up()
+        show_status(bed)
+        return
+    if given.verb == "down":
+        Fabric(prefix=given.prefix).down()
+        return
+    bed = Fabric.load(given.prefix)
+    if given.verb in ("cut", "restore"):
+        getattr(bed.link(given.leaf, given.spine), given.verb)()
+    elif given.verb == "degrade":
+        bed.link(given.leaf, given.spine).degrade(given.mbit)
+    elif given.verb == "yaml":
+        text = bed.yaml(given.file)
+        print(text if given.file is None else "", end="")
+    elif given.verb == "run":
+        command = given.command[1:] if given.command[:1] == ["--"] else given.command
+        line = bed.line(given.node, command or ["sh"])
+        os.execvpe(line[0], line, bed.env())
+    else:
+        {"status": show_status, "counters": show_counters, "truth": show_truth}[given.verb](bed)
+
+
+def main():
+    reason = Fabric.why_not()
+    if reason:
+        sys.exit(f"fabric.py: {reason}")
+    try:
+        act(arguments())
+    except Error as error:
+        sys.exit(f"fabric.py: {error}")
+
+
+if __name__ == "__main__":
+    main()
