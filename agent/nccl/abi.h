@@ -12,8 +12,11 @@
  *	6        2.29.2  copy-engine collectives
  *
  * NCCL tries them from the newest it knows downwards, so that a newer NCCL speaks version 6 with
- * us. Version 7 (2.31) appends to some members of the union, at whose end nothing is that we use;
- * it is not exported, for RCCL gives the same symbol another meaning.
+ * us. Version 7 (2.31) is not exported, on purpose. Upstream's appends a tag, a variant and a phase
+ * of kernels to what version 6 tells, nothing that is recorded here. And the name is taken: forks
+ * used ncclProfiler_v7 for tables of more functions (FIFOs in device memory, a hook for kernels),
+ * so that one of them would read beyond the end of ours and call what lies there. A data symbol
+ * cannot depend on who asks.
  *
  * Nothing here is trusted beyond its address; every pointer may be NULL.
  */
@@ -459,6 +462,10 @@ static_assert(sizeof(struct c4_abi_descr_v6) == 112, "ABI");
 
 static_assert(sizeof(union c4_abi_args_v1) == 16, "ABI");
 static_assert(sizeof(union c4_abi_args_v4) == 8, "ABI");
+static_assert(sizeof(struct c4_abi_profiler_v1) == 48, "ABI");
+static_assert(sizeof(struct c4_abi_profiler_v2) == 48, "ABI");
+static_assert(sizeof(struct c4_abi_profiler_v3) == 48, "ABI");
+static_assert(sizeof(struct c4_abi_profiler_v4) == 48, "ABI");
 static_assert(sizeof(struct c4_abi_profiler_v6) == 48, "ABI");
 #undef C4_ABI_AT
 #endif

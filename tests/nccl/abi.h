@@ -18,7 +18,8 @@
 #include <sys/types.h>
 
 #define ABI_OLDEST 1
-#define ABI_NEWEST 7
+#define ABI_NEWEST 7 /* whose descriptors are known */
+#define ABI_ASKED  9 /* a NCCL to come may ask for newer ones first */
 
 enum abi_type {
 	ABI_GROUP = 1 << 0,

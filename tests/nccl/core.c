@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/nccl/guard.h"
+
 #define BUCKETS	   4096
 #define ERRNO_MARK 4242 /* no error has this number */
 #define GUARD	   65536
@@ -22,13 +24,15 @@ static int live_comms; /* the library is closed with the last of them */
 static int event_mask; /* one for the process, shared with the plugin: always accessed atomically */
 static int warnings;
 static struct slot *slots[BUCKETS];
-static void *guard; /* pages nobody may read */
+static void *unreadable; /* pages nobody may read */
+static bool guarded;	 /* the plugin is ours and alone: its callbacks are watched over */
 
 void core_setup(const struct core_options *o)
 {
 	options = *o;
-	guard = mmap(NULL, 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (guard == MAP_FAILED)
+	guard_setup();
+	unreadable = mmap(NULL, 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (unreadable == MAP_FAILED)
 		abort();
 }
 
@@ -75,7 +79,7 @@ struct slot *core_slot(const char *name)
 	if (!s)
 		abort();
 	snprintf(s->name, sizeof s->name, "%s", name);
-	s->handle = strcmp(name, "bad") ? NULL : (char *)guard + GUARD;
+	s->handle = strcmp(name, "bad") ? NULL : (char *)unreadable + GUARD;
 	s->mask = ~0ULL;
 	s->next = *head;
 	return *head = s;
@@ -119,6 +123,19 @@ static void load(const struct call *c)
 	if (!plugin)
 		stream_fail(c->at, "%s exports no ncclProfiler_v1 … v%d", options.plugin,
 			    options.newest);
+	if (version > ABI_NEWEST)
+		stream_fail(c->at, "%s exports version %d, whose descriptors nobody knows here",
+			    options.plugin, version);
+	/* what others do, behind ours too, is their affair */
+	guarded = !strcmp(plugin->name, "c4") && !getenv("C4_NEXT_PROFILER");
+}
+
+/* Events only: what happens at a communicator's creation and end is not on the path of the data. */
+static void begin_call(const char *what, const struct slot *target)
+{
+	errno = ERRNO_MARK;
+	if (guarded)
+		guard_enter(what, target ? target->name : "NULL");
 }
 
 static void after(const struct call *c, const char *what, int rc)
@@ -222,7 +239,7 @@ static void *handle_of(const struct slot *s)
 static void call_start(const struct call *c)
 {
 	struct event e = c->e;
-	void *descr, *handle = guard;
+	void *descr, *ctx, *handle = unreadable;
 	int rc;
 
 	c->target->type = e.type;
@@ -238,11 +255,13 @@ static void call_start(const struct call *c)
 		e.comm_hash = c->ctx->hash;
 	}
 	descr = event_descr(&e, version);
-	errno = ERRNO_MARK;
-	rc = plugin->start(handle_of(c->ctx), &handle, descr);
+	ctx = handle_of(c->ctx);
+	begin_call("start", c->target);
+	rc = plugin->start(ctx, &handle, descr);
+	guard_leave();
 	after(c, "start", rc);
 	free(descr);
-	if (handle == guard)
+	if (handle == unreadable)
 		stream_fail(c->at, "start of %s left the handle unset", c->target->name);
 	c->target->handle = handle;
 }
@@ -250,11 +269,14 @@ static void call_start(const struct call *c)
 static void call_stop(const struct call *c)
 {
 	void *handle = handle_of(c->target);
+	int rc;
 
 	if (!plugin || (!handle && !c->force))
 		return;
-	errno = ERRNO_MARK;
-	after(c, "stop", plugin->stop(handle));
+	begin_call("stop", c->target);
+	rc = plugin->stop(handle);
+	guard_leave();
+	after(c, "stop", rc);
 }
 
 static void call_record(const struct call *c)
@@ -265,8 +287,9 @@ static void call_record(const struct call *c)
 	if (!plugin || (!handle && !c->force) || !known_state(c))
 		return;
 	args = event_args_make(&c->args, c->state, version);
-	errno = ERRNO_MARK;
+	begin_call("record", c->target);
 	rc = plugin->record(handle, c->state, args);
+	guard_leave();
 	after(c, "record", rc);
 	free(args);
 }

@@ -5,10 +5,12 @@
  *
  *   nccl_host [--plugin FILE] [--api N] [--set NAME=N]… [--dump] [--verbose] [--linger S] STREAM
  *   nccl_host --ranks N [--nodes M] … STREAM     N processes of itself, started like a job
+ *   nccl_host --provoke syscall|malloc           must fail: what no callback may do (guard.h) is
+ * seen
  *
  * --linger: stays that long after the stream's last event, as a program does that hangs.
  * STREAM may hold %d, which becomes the rank. Exit status: 0; 1 the stream failed; 2 misuse;
- * 77 the stream says that it does not apply.
+ * 77 the stream says that it does not apply, or --provoke that it is not watched over here.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,6 +28,7 @@
 #include "common/base/clock.h"
 #include "tests/nccl/core.h"
 #include "tests/nccl/expect.h"
+#include "tests/nccl/guard.h"
 #include "tests/nccl/play.h"
 
 #define RANKS_MAX 64
@@ -49,13 +52,23 @@ static _Noreturn void misuse(const char *what)
 	exit(2);
 }
 
+/* Ends the program if it is seen. */
+static int provoke(const char *rule)
+{
+	guard_setup();
+	if (!(guard_watches() & (strcmp(rule, "malloc") ? GUARD_SYSCALLS : GUARD_MEMORY)))
+		return 77;
+	guard_provoke(rule);
+	return 0;
+}
+
 static void parse(struct options *o, int argc, char **argv)
 {
 	static const struct option known[] = {
-		{"plugin", 1, NULL, 'p'}, {"api", 1, NULL, 'a'},     {"ranks", 1, NULL, 'r'},
-		{"nodes", 1, NULL, 'n'},  {"set", 1, NULL, 's'},     {"dump", 0, NULL, 'd'},
-		{"start", 1, NULL, 't'},  {"verbose", 0, NULL, 'v'}, {"linger", 1, NULL, 'l'},
-		{NULL, 0, NULL, 0},
+		{"plugin", 1, NULL, 'p'},  {"api", 1, NULL, 'a'},     {"ranks", 1, NULL, 'r'},
+		{"nodes", 1, NULL, 'n'},   {"set", 1, NULL, 's'},     {"dump", 0, NULL, 'd'},
+		{"start", 1, NULL, 't'},   {"verbose", 0, NULL, 'v'}, {"linger", 1, NULL, 'l'},
+		{"provoke", 1, NULL, 'P'}, {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -68,6 +81,7 @@ static void parse(struct options *o, int argc, char **argv)
 		case 't': o->start_ns = strtoull(optarg, NULL, 10); break;
 		case 'l': o->linger_s = (unsigned int)atoi(optarg); break;
 		case 'd': o->dump = true; break;
+		case 'P': exit(provoke(optarg));
 		case 'v': o->core.verbose = true; break;
 		case 's':
 			if (o->sets == SETS_MAX)
@@ -77,7 +91,7 @@ static void parse(struct options *o, int argc, char **argv)
 		default: misuse("unknown option");
 		}
 	}
-	if (optind + 1 != argc || o->core.newest < ABI_OLDEST || o->core.newest > ABI_NEWEST ||
+	if (optind + 1 != argc || o->core.newest < ABI_OLDEST || o->core.newest > ABI_ASKED ||
 	    o->ranks < 0 || o->ranks > RANKS_MAX || o->nodes < 0)
 		misuse("bad arguments");
 	o->stream = argv[optind];
