@@ -75,7 +75,24 @@ static json_t *host_json(const struct c4_fabric *f, const struct c4_host *h)
 	return nics ? json_pack("{s:s, s:o}", "name", h->name, "nics", nics) : NULL;
 }
 
-static json_t *switch_json(const struct c4_switch *s)
+static json_t *address_json(uint32_t ipv4)
+{
+	struct in_addr a = {htonl(ipv4)};
+	char text[INET_ADDRSTRLEN];
+
+	return json_string(inet_ntop(AF_INET, &a, text, sizeof text));
+}
+
+static json_t *addresses_json(const struct c4_fabric *f, const struct c4_switch *s)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = s->address; i; i = f->addresses[i - 1].next)
+		json_array_append_new(list, address_json(f->addresses[i - 1].ipv4));
+	return list;
+}
+
+static json_t *switch_json(const struct c4_fabric *f, const struct c4_switch *s)
 {
 	json_t *j = json_pack("{s:s, s:s, s:i}", "name", s->name, "tier", c4_tier_name(s->tier),
 			      "plane", (int)s->plane);
@@ -84,6 +101,8 @@ static json_t *switch_json(const struct c4_switch *s)
 		json_object_set_new(j, "pod",
 				    s->pod == C4_NONE ? json_null() : json_integer(s->pod));
 		json_object_set_new(j, "epoch", json_integer(s->epoch));
+		if (s->address)
+			json_object_set_new(j, "addresses", addresses_json(f, s));
 	}
 	return j;
 }
@@ -114,7 +133,7 @@ static void write_rest(const struct c4_fabric *f, FILE *out, bool *no_memory)
 	struct list l = open_list("switches", out, no_memory);
 
 	for (uint32_t i = 0; i < f->n_switches; i++)
-		write_item(&l, switch_json(&f->switches[i]));
+		write_item(&l, switch_json(f, &f->switches[i]));
 	close_list(&l);
 	l = open_list("links", out, no_memory);
 	for (uint32_t i = 0; i < f->n_links; i++)

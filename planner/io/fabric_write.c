@@ -69,6 +69,14 @@ static void write_tier(const struct c4_fabric *f, const char *key, enum c4_tier 
 	}
 }
 
+static void write_ipv4(uint32_t ipv4, FILE *out)
+{
+	struct in_addr a = {htonl(ipv4)};
+	char text[INET_ADDRSTRLEN];
+
+	fputs(inet_ntop(AF_INET, &a, text, sizeof text), out);
+}
+
 static void write_nic(const struct c4_fabric *f, const struct c4_nic *nic, FILE *out)
 {
 	fputs("  - {name: ", out);
@@ -77,10 +85,8 @@ static void write_nic(const struct c4_fabric *f, const struct c4_nic *nic, FILE 
 	write_name(f->switches[nic->leaf].name, out);
 	fprintf(out, ", plane: %u, rail: %u", nic->plane, nic->rail);
 	if (nic->ipv4) {
-		struct in_addr a = {htonl(nic->ipv4)};
-		char text[INET_ADDRSTRLEN];
-
-		fprintf(out, ", ipv4: %s", inet_ntop(AF_INET, &a, text, sizeof text));
+		fputs(", ipv4: ", out);
+		write_ipv4(nic->ipv4, out);
 	}
 	if (nic->gbps > 0)
 		fprintf(out, ", gbps: %.9g", (double)nic->gbps);
@@ -103,21 +109,33 @@ static void write_hosts(const struct c4_fabric *f, FILE *out)
 	}
 }
 
-static void write_epochs(const struct c4_fabric *f, FILE *out)
+static void write_switch(const struct c4_fabric *f, const struct c4_switch *s, FILE *out)
+{
+	fputs("- {name: ", out);
+	write_name(s->name, out);
+	if (s->epoch)
+		fprintf(out, ", epoch: %u", s->epoch);
+	for (uint32_t i = s->address; i; i = f->addresses[i - 1].next) {
+		fputs(i == s->address ? ", addresses: [" : ", ", out);
+		write_ipv4(f->addresses[i - 1].ipv4, out);
+	}
+	fputs(s->address ? "]}\n" : "}\n", out);
+}
+
+/* Only what is not said by the lists above. */
+static void write_switches(const struct c4_fabric *f, FILE *out)
 {
 	bool any = false;
 
 	for (uint32_t i = 0; i < f->n_switches; i++) {
 		const struct c4_switch *s = &f->switches[i];
 
-		if (!s->epoch)
+		if (!s->epoch && !s->address)
 			continue;
 		if (!any)
 			write_section("switches", 1, out);
 		any = true;
-		fputs("- {name: ", out);
-		write_name(s->name, out);
-		fprintf(out, ", epoch: %u}\n", s->epoch);
+		write_switch(f, s, out);
 	}
 }
 
@@ -145,7 +163,7 @@ int c4_fabric_write_yaml(const struct c4_fabric *f, FILE *out)
 	write_tier(f, "leaves", C4_LEAF, out);
 	write_tier(f, "spines", C4_SPINE, out);
 	write_tier(f, "cores", C4_CORE, out);
-	write_epochs(f, out);
+	write_switches(f, out);
 	write_links(f, out);
 	return fflush(out) || ferror(out) ? -EIO : 0;
 }

@@ -35,6 +35,8 @@ struct y_switch {
 	char *name;
 	uint32_t epoch;
 	uint32_t *plane, *pod; /* derived ones, as fabric_json.h writes them: not used */
+	char **addresses;
+	uint32_t n_addresses;
 	int tier;
 };
 
@@ -82,12 +84,18 @@ static const cyaml_schema_field_t nic_fields[] = {
 	CYAML_FIELD_END,
 };
 
+#define SWITCH_ADDRESSES_MAX 4096u
+static const cyaml_schema_value_t an_address = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 7, 15)};
+
 static const cyaml_schema_field_t switch_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct y_switch, name, 1, C4_NAME_MAX),
 	CYAML_FIELD_UINT("epoch", MAY, struct y_switch, epoch),
 	CYAML_FIELD_ENUM("tier", MAY | WORD, struct y_switch, tier, tiers, 3),
 	CYAML_FIELD_UINT_PTR("plane", MAY_NULL, struct y_switch, plane),
 	CYAML_FIELD_UINT_PTR("pod", MAY_NULL, struct y_switch, pod),
+	CYAML_FIELD_SEQUENCE_COUNT("addresses", LIST | MAY, struct y_switch, addresses, n_addresses,
+				   &an_address, 0, SWITCH_ADDRESSES_MAX),
 	CYAML_FIELD_END,
 };
 
@@ -211,19 +219,22 @@ static const char *nic_key(const struct y_nic *n, int64_t rc)
 	return n->rail >= C4_FABRIC_RAILS_MAX ? "rail" : NULL;
 }
 
-static bool set_address(struct c4_nic *nic, const struct y_nic *y, struct c4_fault *fault)
+/* Host byte order. */
+static bool read_ipv4(const char *text, uint32_t *ret, struct c4_fault *fault)
 {
 	struct in_addr a;
 
-	if (!y->ipv4 || !*y->ipv4)
-		return true;
-	if (inet_pton(AF_INET, y->ipv4, &a) != 1) {
-		c4_fault_set(fault, 0, "ipv4 '%s', expected four numbers such as 10.0.0.1",
-			     y->ipv4);
+	if (inet_pton(AF_INET, text, &a) != 1) {
+		c4_fault_set(fault, 0, "ipv4 '%s', expected four numbers such as 10.0.0.1", text);
 		return false;
 	}
-	nic->ipv4 = ntohl(a.s_addr);
+	*ret = ntohl(a.s_addr);
 	return true;
+}
+
+static bool set_address(struct c4_nic *nic, const struct y_nic *y, struct c4_fault *fault)
+{
+	return !y->ipv4 || !*y->ipv4 || read_ipv4(y->ipv4, &nic->ipv4, fault);
 }
 
 static void add_nic(struct build *b, uint32_t host, uint32_t i)
@@ -309,6 +320,22 @@ static void add_links(struct build *b)
 	}
 }
 
+static void add_addresses(struct build *b, uint32_t i, uint32_t s)
+{
+	struct c4_yaml_path path = {
+		.steps = {{.key = "switches"}, {.index = i}, {.key = "addresses"}}, .n = 4};
+	const struct y_switch *y = &b->y->switches[i];
+	struct c4_fault fault;
+	uint32_t ipv4;
+
+	for (uint32_t k = 0; k < y->n_addresses; k++) {
+		path.steps[3].index = k;
+		if (!read_ipv4(y->addresses[k], &ipv4, &fault) ||
+		    c4_fabric_add_address(b->f, s, ipv4, &fault) < 0)
+			blame(b, path, &fault);
+	}
+}
+
 static void set_switches(struct build *b)
 {
 	struct c4_fault fault;
@@ -332,6 +359,7 @@ static void set_switches(struct build *b)
 			blame(b, item("switches", i, "tier"), &fault);
 		}
 		b->f->switches[s].epoch = y->epoch;
+		add_addresses(b, i, s);
 	}
 }
 

@@ -50,6 +50,8 @@ void c4_fabric_release(struct c4_fabric *f)
 	free(f->nics);
 	free(f->link_of);
 	free(f->link_at);
+	free(f->addresses);
+	c4_map_release(&f->by_address);
 	c4_strmap_release(&f->by_name);
 	c4_strmap_release(&f->names);
 	c4_fabric_init(f);
@@ -94,6 +96,11 @@ static uint32_t index_of(const struct c4_fabric *f, const char *name, unsigned t
 uint32_t c4_fabric_switch(const struct c4_fabric *f, const char *name)
 {
 	return index_of(f, name, TAG_SWITCH);
+}
+
+uint32_t c4_fabric_switch_at(const struct c4_fabric *f, uint32_t ipv4)
+{
+	return (uint32_t)(uintptr_t)c4_map_get(&f->by_address, ipv4) - 1;
 }
 
 uint32_t c4_fabric_host(const struct c4_fabric *f, const char *name)
@@ -305,6 +312,49 @@ int64_t c4_fabric_add_link(struct c4_fabric *f, const char *a, const char *b, do
 	return c4_fault_set(fault, -ENOENT,
 			    "switch '%.*s' is unknown, expected one of the leaves, spines or cores",
 			    (int)C4_NAME_MAX, unknown);
+}
+
+/* ---- addresses of switches -------------------------------------------------------------------
+ */
+
+static int check_address(const struct c4_fabric *f, uint32_t ipv4, struct c4_fault *fault)
+{
+	uint32_t other = c4_fabric_switch_at(f, ipv4);
+
+	if (!ipv4 || ipv4 >> 28 >= 0xe) /* multicast and above never answer */
+		return c4_fault_set(fault, -EINVAL, "%u.%u.%u.%u is no address of one machine",
+				    ipv4 >> 24, ipv4 >> 16 & 255, ipv4 >> 8 & 255, ipv4 & 255);
+	if (other != C4_NONE)
+		return c4_fault_set(fault, -EEXIST,
+				    "address of %s, expected each to be of one switch",
+				    f->switches[other].name);
+	if (f->n_addresses >= C4_FABRIC_ADDRESSES_MAX)
+		return c4_fault_set(fault, -E2BIG, "more than %u addresses of switches",
+				    C4_FABRIC_ADDRESSES_MAX);
+	return 0;
+}
+
+int64_t c4_fabric_add_address(struct c4_fabric *f, uint32_t at, uint32_t ipv4,
+			      struct c4_fault *fault)
+{
+	uint32_t *end = &f->switches[at].address;
+	int rc = check_address(f, ipv4, fault);
+	struct c4_address *grown;
+
+	if (rc)
+		return rc;
+	grown = c4_vec_reserve(f->addresses, &f->cap_addresses, f->n_addresses + 1,
+			       C4_FABRIC_ADDRESSES_MAX, sizeof *grown);
+	if (!grown)
+		return no_memory(fault);
+	f->addresses = grown;
+	if (c4_map_put(&f->by_address, ipv4, (void *)(uintptr_t)(at + 1)))
+		return no_memory(fault);
+	while (*end)
+		end = &f->addresses[*end - 1].next;
+	f->addresses[f->n_addresses] = (struct c4_address){.ipv4 = ipv4};
+	*end = ++f->n_addresses;
+	return f->n_addresses - 1;
 }
 
 /* ---- NICs by name ---------------------------------------------------------------------------- */

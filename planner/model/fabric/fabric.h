@@ -23,29 +23,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/ds/map.h"
 #include "common/ds/strmap.h"
 
-#define C4_FABRIC_SWITCHES_MAX 65535u
-#define C4_FABRIC_LINKS_MAX    (1u << 22)
-#define C4_FABRIC_NICS_MAX     (1u << 22)
-#define C4_FABRIC_HOSTS_MAX    (1u << 20)
-#define C4_FABRIC_PLANES_MAX   256u
-#define C4_FABRIC_RAILS_MAX    1024u
-#define C4_HOST_NICS_MAX       256u
-#define C4_FABRIC_GBPS_MAX     1e6
-#define C4_NAME_MAX	       127u	  /* bytes of a name: printable ASCII, no blanks */
-#define C4_NONE		       UINT32_MAX /* no such index */
+#define C4_FABRIC_SWITCHES_MAX	65535u
+#define C4_FABRIC_LINKS_MAX	(1u << 22)
+#define C4_FABRIC_NICS_MAX	(1u << 22)
+#define C4_FABRIC_HOSTS_MAX	(1u << 20)
+#define C4_FABRIC_PLANES_MAX	256u
+#define C4_FABRIC_RAILS_MAX	1024u
+#define C4_HOST_NICS_MAX	256u
+#define C4_FABRIC_ADDRESSES_MAX (1u << 22)
+#define C4_FABRIC_GBPS_MAX	1e6
+#define C4_NAME_MAX		127u	   /* bytes of a name: printable ASCII, no blanks */
+#define C4_NONE			UINT32_MAX /* no such index */
 
 enum c4_tier { C4_LEAF, C4_SPINE, C4_CORE };
 
 struct c4_switch {
 	const char *name;
 	enum c4_tier tier;
-	uint32_t plane; /* of the network it belongs to; derived from NICs, 0 without any */
-	uint32_t net;	/* connected component over all links, dead ones too; derived */
-	uint32_t pod;	/* connected component without cores, counted within the net; derived,
-			 * C4_NONE for cores */
-	uint32_t epoch; /* grows when the switch may have changed its hash or its groups */
+	uint32_t plane;	  /* of the network it belongs to; derived from NICs, 0 without any */
+	uint32_t net;	  /* connected component over all links, dead ones too; derived */
+	uint32_t pod;	  /* connected component without cores, counted within the net; derived,
+			   * C4_NONE for cores */
+	uint32_t epoch;	  /* grows when the switch may have changed its hash or its groups */
+	uint32_t address; /* first of its addresses, index + 1; 0: none is known */
 };
 
 /* One physical link, both directions alike; parallel links are several entries. */
@@ -68,6 +71,12 @@ struct c4_host {
 	uint32_t nic, nics; /* its NICs are [nic, nic + nics) */
 };
 
+/* One of the addresses from which a switch answers probes. */
+struct c4_address {
+	uint32_t ipv4; /* host byte order, not 0 */
+	uint32_t next; /* of the same switch, in the order they were added: index + 1; 0 ends */
+};
+
 struct c4_fabric {
 	struct c4_switch *switches;
 	struct c4_link *links;
@@ -75,12 +84,15 @@ struct c4_fabric {
 	struct c4_nic *nics;
 	uint32_t n_switches, n_links, n_hosts, n_nics;
 	uint32_t cap_switches, cap_links, cap_hosts, cap_nics;
+	struct c4_address *addresses; /* of switches */
+	uint32_t n_addresses, cap_addresses;
 	uint32_t n_nets;   /* separate networks (usually planes) */
 	uint32_t *link_of; /* links of switch s: link_of[link_at[s] .. link_at[s + 1]), sorted
 			    * by the switch at the other end, parallel ones in order */
 	uint32_t *link_at; /* n_switches + 1 */
 	struct c4_strmap by_name; /* switches and hosts; values are index + 1, tagged by kind */
 	struct c4_strmap names;	  /* interned */
+	struct c4_map by_address; /* of switches; values are index + 1 */
 };
 
 /* What is wrong with an input, for people: the caller adds file and line. */
@@ -114,6 +126,10 @@ int64_t c4_fabric_add_link(struct c4_fabric *f, const char *a, const char *b, do
 int64_t c4_fabric_join(struct c4_fabric *f, uint32_t a, uint32_t b, double gbps, double now_gbps,
 		       struct c4_fault *fault);
 
+/* -EEXIST: a switch has it, -EINVAL: no address of a switch. Needs no c4_fabric_finish(). */
+int64_t c4_fabric_add_address(struct c4_fabric *f, uint32_t at, uint32_t ipv4,
+			      struct c4_fault *fault);
+
 /*
  * Derives nets, pods, planes and the links of each switch. -EINVAL when NICs of two planes meet in
  * one network (fault->link is the link at odds with most others, or fault->nic the first NIC under
@@ -125,6 +141,8 @@ int c4_fabric_finish(struct c4_fabric *f, struct c4_fault *fault);
 /* C4_NONE when nobody has that name. */
 uint32_t c4_fabric_switch(const struct c4_fabric *f, const char *name);
 uint32_t c4_fabric_host(const struct c4_fabric *f, const char *name);
+/* The switch that answers from this address, C4_NONE: nobody is known to. */
+uint32_t c4_fabric_switch_at(const struct c4_fabric *f, uint32_t ipv4);
 /* "host/nic", or "host" alone when the host has one NIC. */
 uint32_t c4_fabric_nic(const struct c4_fabric *f, const char *host_slash_nic);
 
