@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * plan_full [--quick]: what a whole plan costs: processor time, and heap at its peak beyond demand
- * and plan. Host permutations, one QP each, so that every fabric is tight where its numbers allow.
+ * and plan. Host permutations, one QP each, so that every fabric is tight where its numbers allow;
+ * and all-to-all, where spines divide the QPs of two leaves and where they do not.
  * Fabrics with budgets come first; damaged ones, pods and the worst numbers of spines are for
  * comparison (budget of their size). A plan above its lower bound on a uniform fabric is no result.
  */
@@ -22,54 +23,50 @@ struct scene {
 	struct c4_clos shape;
 	uint32_t kill; /* links of each 1000 that are dead */
 	double budget_ms;
+	bool all_to_all;
 };
 
 /* The worst for odd numbers of spines: the colouring with one colour too many has no slack. */
 static const struct scene scenes[] = {
-	{"plan_100k",
-	 {.leaves = 64, .spines = 32, .hosts_per_leaf = 1563, .rails = 1, .planes = 1},
-	 0,
-	 50},
-	{NULL,
-	 {.leaves = 128, .spines = 60, .hosts_per_leaf = 391, .rails = 1, .planes = 2},
-	 0,
-	 50},
-	{NULL,
-	 {.leaves = 1024, .spines = 64, .hosts_per_leaf = 98, .rails = 1, .planes = 1},
-	 0,
-	 50},
-	{"plan_1m",
-	 {.leaves = 64, .spines = 32, .hosts_per_leaf = 15625, .rails = 1, .planes = 1},
-	 0,
-	 1000},
-	{NULL,
-	 {.leaves = 128, .spines = 60, .hosts_per_leaf = 3907, .rails = 1, .planes = 2},
-	 0,
-	 1000},
-	{NULL,
-	 {.leaves = 1024, .spines = 64, .hosts_per_leaf = 977, .rails = 1, .planes = 1},
-	 0,
-	 1000},
-	{"plan_100k_odd",
-	 {.leaves = 1600, .spines = 65, .hosts_per_leaf = 65, .rails = 1, .planes = 1},
-	 0,
-	 50},
-	{NULL,
-	 {.leaves = 800, .spines = 127, .hosts_per_leaf = 127, .rails = 1, .planes = 1},
-	 0,
-	 50},
-	{"plan_1m_odd",
-	 {.leaves = 8192, .spines = 127, .hosts_per_leaf = 127, .rails = 1, .planes = 1},
-	 0,
-	 1000},
-	{"plan_100k_pods",
-	 {.leaves = 1024, .spines = 32, .hosts_per_leaf = 98, .rails = 1, .planes = 1, .pods = 16},
-	 0,
-	 50},
-	{"plan_100k_dead_links",
-	 {.leaves = 256, .spines = 32, .hosts_per_leaf = 391, .rails = 1, .planes = 1},
-	 3,
-	 50},
+	{.name = "plan_100k",
+	 .shape = {.leaves = 64, .spines = 32, .hosts_per_leaf = 1563},
+	 .budget_ms = 50},
+	{.shape = {.leaves = 128, .spines = 60, .hosts_per_leaf = 391, .planes = 2},
+	 .budget_ms = 50},
+	{.shape = {.leaves = 1024, .spines = 64, .hosts_per_leaf = 98}, .budget_ms = 50},
+	{.name = "plan_1m",
+	 .shape = {.leaves = 64, .spines = 32, .hosts_per_leaf = 15625},
+	 .budget_ms = 1000},
+	{.shape = {.leaves = 128, .spines = 60, .hosts_per_leaf = 3907, .planes = 2},
+	 .budget_ms = 1000},
+	{.shape = {.leaves = 1024, .spines = 64, .hosts_per_leaf = 977}, .budget_ms = 1000},
+	{.name = "plan_100k_odd",
+	 .shape = {.leaves = 1600, .spines = 65, .hosts_per_leaf = 65},
+	 .budget_ms = 50},
+	{.shape = {.leaves = 800, .spines = 127, .hosts_per_leaf = 127}, .budget_ms = 50},
+	{.name = "plan_1m_odd",
+	 .shape = {.leaves = 8192, .spines = 127, .hosts_per_leaf = 127},
+	 .budget_ms = 1000},
+	{.name = "plan_1m_all_to_all",
+	 .shape = {.leaves = 64, .spines = 32, .hosts_per_leaf = 16},
+	 .all_to_all = true,
+	 .budget_ms = 1000},
+	{.shape = {.leaves = 128, .spines = 60, .hosts_per_leaf = 8},
+	 .all_to_all = true,
+	 .budget_ms = 1000},
+	{.shape = {.leaves = 128, .spines = 31, .hosts_per_leaf = 8, .pods = 8},
+	 .all_to_all = true,
+	 .budget_ms = 1000},
+	{.shape = {.leaves = 1024, .spines = 64, .hosts_per_leaf = 1},
+	 .all_to_all = true,
+	 .budget_ms = 1000},
+	{.name = "plan_100k_pods",
+	 .shape = {.leaves = 1024, .spines = 32, .hosts_per_leaf = 98, .pods = 16},
+	 .budget_ms = 50},
+	{.name = "plan_100k_dead_links",
+	 .shape = {.leaves = 256, .spines = 32, .hosts_per_leaf = 391},
+	 .kill = 3,
+	 .budget_ms = 50},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
@@ -96,7 +93,10 @@ static void make(struct plan_case *c, const struct scene *s)
 
 	case_clos(c, s->shape);
 	case_kill(c, &dice, s->kill);
-	case_permute(c, &dice, 1);
+	if (s->all_to_all)
+		case_all_to_all(c, 1);
+	else
+		case_permute(c, &dice, 1);
 }
 
 /* Milliseconds of one plan; bytes per flow beyond demand and plan. */

@@ -130,6 +130,15 @@ static inline void case_permute(struct plan_case *c, struct dice *dice, uint32_t
 	free(to);
 }
 
+/* Every NIC to every other one. */
+static inline void case_all_to_all(struct plan_case *c, uint32_t qps)
+{
+	for (uint32_t i = 0; i < c->f.n_nics; i++)
+		for (uint32_t k = 0; k < c->f.n_nics; k++)
+			if (i != k)
+				case_add(c, i, k, 1, qps);
+}
+
 /* Links die by chance: `of_thousand` of each 1000. */
 static inline void case_kill(struct plan_case *c, struct dice *dice, uint32_t of_thousand)
 {

@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "planner/model/assign/uneven.h"
 #include "planner/model/assign/kempe.h"
+#include "planner/model/assign/peel.h"
 #include "planner/model/assign/split.h"
+#include "planner/model/assign/uneven.h"
 
 struct colouring {
 	const struct c4_colour_graph *g;
@@ -145,7 +146,7 @@ static int colour(struct colouring *w, struct c4_colour_edge *e, uint32_t n, uin
 }
 
 /* The memory for splits is given back before a last class is dissolved, which needs some itself. */
-int c4_colour(struct c4_colour_graph *g, uint32_t colours, uint16_t *ret)
+static int colour_all(struct c4_colour_graph *g, uint32_t colours, uint16_t *ret)
 {
 	struct colouring w = {.g = g, .colour = ret};
 	bool last = g->pod && colours % 2 && colours > 1 && g->n_edges;
@@ -156,4 +157,12 @@ int c4_colour(struct c4_colour_graph *g, uint32_t colours, uint16_t *ret)
 	rc = colour(&w, g->edges, g->n_edges, 0, colours + last);
 	c4_split_release(&w.split);
 	return rc || !last ? rc : dissolve(&w, g->edges, g->n_edges, 0, colours);
+}
+
+int c4_colour(struct c4_colour_graph *g, uint32_t colours, uint16_t *ret)
+{
+	struct c4_colour_graph rest = *g;
+	int rc = c4_peel(g, colours, ret, &rest.n_edges);
+
+	return rc || !rest.n_edges ? rc : colour_all(&rest, colours, ret);
 }

@@ -5,10 +5,11 @@
  * With S colours every vertex v sees every colour floor or ceil(deg(v)/S) times, so the largest
  * load is ceil(D/S), the least possible (König 1916; balanced form: de Werra 1971).
  *
- * S even: the graph is halved (split.h) and each half coloured with S/2. S odd: it is cut into
- * parts for (S-1)/2 and (S+1)/2 colours (uneven.h); with pods S + 1 colours are used and the
- * smallest class is dissolved into the others by Kempe chains (kempe.h), which disturbs the pods'
- * balance less. O(E log S) all in all. Pure, one thread, at most 24 bytes per edge while it runs.
+ * Of parallel edges all but a remainder get their colours in turn (peel.h); the rest is coloured. S
+ * even: it is halved (split.h) and each half coloured with S/2. S odd: it is cut into parts for
+ * (S-1)/2 and (S+1)/2 colours (uneven.h); with pods S + 1 colours are used and the smallest class
+ * is dissolved into the others by Kempe chains (kempe.h), which disturbs the pods' balance less.
+ * O(E log S) all in all. Pure, one thread, at most 24 bytes per edge while it runs.
  */
 #ifndef C4_PLANNER_COLOUR_H
 #define C4_PLANNER_COLOUR_H
