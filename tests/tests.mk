@@ -4,6 +4,7 @@
 #   tests/unit/test_NOUN.c   cmocka, one program per module, also under ASan+UBSan (ring: TSan)
 #   tests/fuzz/fuzz_NOUN.c   libFuzzer, one per decoder; make check runs a short fixed budget
 #   tests/e2e/test_*.py      pytest with real mpirun
+#   tests/lab/*.py           beds: a fabric of network namespaces, and what runs on it
 #   tests/nccl/*.c           a stand-in for programs with NCCL, and streams of events it replays
 #   tests/workloads/*.c      MPI programs the tests and the demo watch
 #   tests/check/*.sh         what the build must prove about itself
@@ -108,17 +109,24 @@ $(B)/workloads/%: tests/workloads/%.f90
 	@mkdir -p $(@D)
 	@echo "  MPIF90  $<"
 	$(Q)mpif90 -O2 -g -Wall -J$(@D) -o $@ $<
+# What runs on the beds of tests/lab is as plain.
+LAB := $(patsubst tests/lab/%.c,$(B)/lab/%,$(call src,tests/lab))
+$(B)/lab/%: tests/lab/%.c
+	@mkdir -p $(@D)
+	@echo "  MPICC   $<"
+	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm
 MPI_BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/mpi_*.c))
 $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@echo "  MPICC   $<"
 	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
 
-.PHONY: unit-bin fuzz-bin nccl-bin workloads bench-bin check check-fast bench demo lint
+.PHONY: unit-bin fuzz-bin nccl-bin lab-bin workloads bench-bin check check-fast bench demo lint
 unit-bin: $(UNIT) nccl-bin
 nccl-bin: $(NCCL_HOST) $(NCCL_NEXT) $(if $(wildcard tests/nccl/record.c),$(NCCL_RECORD))
 fuzz-bin: $(FUZZ)
 workloads: $(WORK) $(STANDIN_JOBS)
+lab-bin: $(LAB)
 bench-bin: $(BENCH) $(MPI_BENCH)
 check:
 	@tests/check/deps.sh install check

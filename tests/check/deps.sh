@@ -32,15 +32,18 @@ TESTS='
 	clang
 	gfortran
 	hpcc
+	iproute2
 	lammps
 	libclang-rt-dev
 	libcmocka-dev
 	libglpk-dev
 	netpipe-openmpi
+	nftables
 	python3-mpi4py
 	python3-numpy
 	python3-pytest
 	python3-pytest-xdist
+	python3-torch
 	valgrind
 '
 

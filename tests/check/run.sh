@@ -83,7 +83,7 @@ build() {
 }
 
 part_build() {
-	one build build B="$root" all unit-bin workloads
+	one build build B="$root" all unit-bin workloads lab-bin
 }
 
 part_layers() {
@@ -170,14 +170,14 @@ part_fuzz() {
 	done
 }
 
-# e2e NAME BUILD [PYTEST-ARG…]
-e2e() {
+# pytests NAME BUILD DIRECTORY [PYTEST-ARG…]
+pytests() {
 	xml=$logs/$1.xml
 	b=$2
 	shift 2
 	status=0
 	C4_BUILD=$b timeout -k 10 900 /usr/bin/python3 -B -m pytest -p no:cacheprovider -rs -q \
-		--junitxml="$xml" tests/e2e "$@" || status=$?
+		--junitxml="$xml" "$@" || status=$?
 	if [ ! -s "$xml" ]; then
 		count 0 1 0
 		return
@@ -199,11 +199,11 @@ e2e() {
 
 # The jobs under test mostly sleep: two at a time, but for those that want the machine.
 part_e2e() {
-	e2e e2e "$root" -n 2 -m "not alone$not_long"
+	pytests e2e "$root" tests/e2e -n 2 -m "not alone$not_long"
 }
 
 part_e2e_alone() {
-	e2e e2e_alone "$root" -m "alone$not_long"
+	pytests e2e_alone "$root" tests/e2e -m "alone$not_long"
 }
 
 # Daemons with sanitizers, the hook without: it lives in a program that has none.
@@ -217,12 +217,17 @@ part_e2e_asan() {
 	ASAN_OPTIONS=abort_on_error=1:log_path=$logs/asan
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$logs/ubsan
 	export ASAN_OPTIONS UBSAN_OPTIONS
-	e2e e2e_asan "$b" -n 2 -m sanitized
+	pytests e2e_asan "$b" tests/e2e -n 2 -m sanitized
 	for report in "$logs"/asan.* "$logs"/ubsan.*; do
 		[ -e "$report" ] || continue
 		cat "$report"
 		count 0 1 0
 	done
+}
+
+# Real programs over namespaces and their shaped links: nothing beside them.
+part_lab() {
+	pytests lab "$root" tests/lab -m "${not_long# and }"
 }
 
 # The script for a machine with a GPU: without one, only that it works.
@@ -249,6 +254,7 @@ if [ "$fast" = 0 ]; then
 fi
 part e2e part_e2e
 part e2e-alone part_e2e_alone
+part lab part_lab
 [ "$fast" = 1 ] || part e2e-asan part_e2e_asan
 [ "$fast" = 1 ] || part gpu part_gpu
 

@@ -76,6 +76,10 @@ MPI_OPTIONS = [
     "--mca", "orte_keep_fqdn_hostnames", "1",
 ]
 
+# OpenMPI's own ring, which it would choose for large buffers on many ranks only.
+RING_OPTIONS = ["--mca", "coll_tuned_use_dynamic_rules", "1",
+                "--mca", "coll_tuned_allreduce_algorithm", "4"]
+
 
 class Link:
     """A cable between a leaf and a spine; what is done to it is done to both directions."""
@@ -138,7 +142,7 @@ class Fabric:
         self.state = nest.state_root() / prefix
         self.nest = None
         self.congestion = None  # what the hosts' connections use
-        self.slowed, self.cuts, self.caps = {}, set(), {}
+        self.slowed, self.cuts, self.caps, self.drops = {}, set(), {}, []
         self.started = []
 
     # ---- who and where -----------------------------------------------------------------------
@@ -261,7 +265,7 @@ class Fabric:
         except OSError:
             pass  # other beds
         self.nest = None
-        self.slowed, self.cuts, self.caps = {}, set(), {}
+        self.slowed, self.cuts, self.caps, self.drops = {}, set(), {}, []
 
     def _recorded(self):
         """The place of a bed of this prefix that is up, or half up, or was once."""
@@ -473,12 +477,29 @@ class Fabric:
         rule += [f"numgen random mod 1000 < {int(percent * 10)}"] if percent < 100 else []
         leaf = self.namespace(f"leaf{self.leaf_of(dst)}")
         table = f"loss_{os.urandom(4).hex()}"
-        self.nest.within(leaf, ["nft", "-f", "-"], f"""
-            table ip {table} {{ chain c {{
-                type filter hook forward priority 0
-                {' '.join(rule)} counter drop
-            }} }}""")
-        return lambda: self.nest.within(leaf, ["nft", "delete", "table", "ip", table], check=False)
+        self.drops.append((leaf, table))
+        chain = f"type filter hook forward priority 0; {' '.join(rule)} counter drop;"
+        self.nest.within(leaf, ["nft", "-f", "-"], f"table ip {table} {{ chain c {{ {chain} }}; }}\n")
+        return lambda: self._undrop(leaf, table)
+
+    def _undrop(self, leaf, table):
+        if (leaf, table) in self.drops:
+            self.drops.remove((leaf, table))
+            self.nest.within(leaf, ["nft", "delete", "table", "ip", table])
+
+    def heal(self):
+        """Ends what runs in the bed, and every fault that was put into it."""
+        self.nest.kill([self.namespace(node) for node in self.nodes()])
+        while self.started:
+            self.started.pop().wait()
+        for link in self._links():
+            if link.key() in self.cuts or link.key() in self.slowed:
+                link.restore()
+        for key in list(self.caps):
+            host, way = key.split()
+            (self.slow_tx if way == "tx" else self.slow_rx)(host, None)
+        for leaf, table in list(self.drops):
+            self._undrop(leaf, table)
 
     # ---- what really happened ----------------------------------------------------------------
 
@@ -594,6 +615,14 @@ class Fabric:
     def mpirun(self, hosts, argv, per_host=1, env=None, options=(), **popen):
         """Popen of mpirun on the first of these hosts; env is what the ranks get."""
         return self.run(hosts[0], self.mpirun_line(hosts, argv, per_host, env, options), **popen)
+
+    def train(self, hosts, argv, env=None, **popen):
+        """Popens of a PyTorch job, a process per host, which finds itself by the usual variables:
+        Gloo's data go over the fabric, the rendezvous over the management network."""
+        job = {"WORLD_SIZE": str(len(hosts)), "MASTER_ADDR": self.management(hosts[0]),
+               "MASTER_PORT": "29511", "GLOO_SOCKET_IFNAME": "eth0", "OMP_NUM_THREADS": "1"}
+        return [self.run(host, argv, {**job, "RANK": str(rank), **(env or {})}, **popen)
+                for rank, host in enumerate(hosts)]
 
     def tmp(self):
         """A directory that goes with the bed."""
