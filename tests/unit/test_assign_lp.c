@@ -238,7 +238,7 @@ static double search_best(const struct plan_case *c, bool util)
 
 /* ---- cases ----------------------------------------------------------------------------------- */
 
-enum damage { DEAD = 1, WEAK = 2, UNEQUAL = 4, PARALLEL = 8, PODS = 16, SIZES = 32 };
+enum damage { DEAD = 1, WEAK = 2, UNEQUAL = 4, PARALLEL = 8, PODS = 16, SIZES = 32, MESH = 64 };
 
 static void damage(struct plan_case *c, struct dice *dice, unsigned how)
 {
@@ -254,6 +254,14 @@ static void damage(struct plan_case *c, struct dice *dice, unsigned how)
 	}
 }
 
+static bool joined(const struct c4_fabric *f, uint32_t a, uint32_t b)
+{
+	for (uint32_t i = 0; i < f->n_links; i++)
+		if (f->links[i].a == a && f->links[i].b == b)
+			return true;
+	return false;
+}
+
 static void add_parallel(struct plan_case *c, struct dice *dice)
 {
 	uint32_t n = c->f.n_links;
@@ -265,6 +273,19 @@ static void add_parallel(struct plan_case *c, struct dice *dice)
 
 			assert_true(c4_fabric_join(&c->f, l.a, l.b, 400, 400, &fault) >= 0);
 		}
+	assert_int_equal(c4_fabric_finish(&c->f, &fault), 0);
+}
+
+/* Every spine joins every core: a QP may come down by another spine than that of its core group. */
+static void add_mesh(struct plan_case *c)
+{
+	struct c4_fault fault;
+
+	for (uint32_t a = 0; a < c->f.n_switches; a++)
+		for (uint32_t b = 0; b < c->f.n_switches; b++)
+			if (c->f.switches[a].tier == C4_SPINE && c->f.switches[b].tier == C4_CORE &&
+			    !joined(&c->f, a, b))
+				assert_true(c4_fabric_join(&c->f, a, b, 400, 400, &fault) >= 0);
 	assert_int_equal(c4_fabric_finish(&c->f, &fault), 0);
 }
 
@@ -283,6 +304,8 @@ static void make_fabric(struct plan_case *c, struct dice *dice, unsigned how, ui
 	case_clos(c, shape);
 	if (how & PARALLEL)
 		add_parallel(c, dice);
+	if (how & MESH)
+		add_mesh(c);
 	damage(c, dice, how);
 }
 
@@ -464,12 +487,36 @@ static void test_bounds_and_gap_to_whole_optimum(void **state)
 	}
 }
 
+/* Where a QP may change colour at its core: bounds that assume it does not would be above these. */
+static void test_bounds_of_full_mesh(void **state)
+{
+	static const unsigned how[] = {DEAD, DEAD | WEAK, DEAD | SIZES};
+	struct dice dice = {4};
+
+	(void)state;
+	for (int i = 0; i < (PLAN_SLOW ? 500 : 3000); i++) {
+		struct plan_case c;
+		double best_util, best_load;
+
+		make_fabric(&c, &dice, PODS | MESH | how[i % 3], 2 + dice_below(&dice, 2));
+		make_demand(&c, &dice, how[i % 3], 2 + dice_below(&dice, 4));
+		assert_int_equal(case_assign(&c, NULL), 0);
+		best_util = search_best(&c, true);
+		best_load = search_best(&c, false);
+		if (c.p.util_bound > best_util + 1e-4 || c.p.lower_bound > best_load + 1e-4)
+			check_fail(&c, "case %d: bounds %g, %g above the optimum %g, %g", i,
+				   c.p.util_bound, c.p.lower_bound, best_util, best_load);
+		case_release(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gap_to_linear_program),
 		cmocka_unit_test(test_gap_of_unequal_shares),
 		cmocka_unit_test(test_bounds_and_gap_to_whole_optimum),
+		cmocka_unit_test(test_bounds_of_full_mesh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,66 @@ static void test_cut(void **state)
 	world_release(&w);
 }
 
+/* Makes the planner's coordinates anew after a change of links. */
+static void renew(struct world *w)
+{
+	struct c4_fault fault;
+	uint32_t local[64];
+
+	c4_net_release(&w->net);
+	assert_int_equal(c4_fabric_finish(&w->c.f, &fault), 0);
+	assert_int_equal(c4_net_init(&w->net, &w->c.f, 0, local, &fault), 0);
+}
+
+/* Four leaves in two pods of three spines; leaves 0 and 1 see the second and the third, 2 and 3 the
+ * first and the third. Six QPs between pods keep their colour: the third. */
+static void damaged_pods(struct world *w)
+{
+	world_init(w, 4, 3, 2, 2);
+	assert_true(w->net.aligned);
+	for (uint32_t leaf = 0; leaf < 4; leaf++)
+		uplink(w, leaf, leaf / 2)->now_gbps = 0;
+	add(w, 6, 0, 2, 0);
+}
+
+static void test_cut_between_pods(void **state)
+{
+	struct world w;
+
+	(void)state;
+	damaged_pods(&w);
+	expect(&w, 6, 6);
+	world_release(&w);
+}
+
+/* With all spines at all cores three go up by the second and down by the first; inside a pod
+ * nothing changes. */
+static void test_no_cut_where_cores_mix_colours(void **state)
+{
+	struct c4_fault fault;
+	struct world w;
+
+	(void)state;
+	damaged_pods(&w);
+	for (uint32_t pod = 0; pod < 2; pod++)
+		for (uint32_t s = 0; s < 3; s++)
+			for (uint32_t i = 0; i < 6; i++)
+				if (i / 2 != s)
+					assert_true(c4_fabric_join(&w.c.f, w.net.spine[pod * 3 + s],
+								   w.net.core[i], 400, 400,
+								   &fault) >= 0);
+	renew(&w);
+	assert_false(w.net.aligned);
+	expect(&w, 3, 3);
+	uplink(&w, 1, 1)->now_gbps = 0; /* leaf 1: only the third */
+	w.in.n_edges = 0;
+	add(&w, 6, 0, 1, 0);
+	expect(&w, 6, 6);
+	uplink(&w, 1, 0)->now_gbps = 400; /* the first, which leaf 0 does not see, and the third */
+	expect(&w, 6, 6);
+	world_release(&w);
+}
+
 static void test_pods_share_their_cores(void **state)
 {
 	struct world w;
@@ -170,10 +230,8 @@ static void test_links_alone(void **state)
 
 	(void)state;
 	world_init(&w, 2, 2, 0, 0);
-	c4_net_release(&w.net);
 	assert_true(c4_fabric_join(&w.c.f, 0, 2, 400, 400, &fault) >= 0);
-	assert_int_equal(c4_fabric_finish(&w.c.f, &fault), 0);
-	assert_int_equal(c4_net_init(&w.net, &w.c.f, 0, (uint32_t[64]){0}, &fault), 0);
+	renew(&w);
 	/* two parallel links and a third: 2 + 2 + 1 */
 	assert_true(fabs(c4_bound_links(&w.net, c4_net_up(&w.net, 0, 0), 2, &one, &five, 1) - 2) <
 		    1e-9);
@@ -186,9 +244,14 @@ static void test_links_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_degree), cmocka_unit_test(test_dead_and_degraded_uplinks),
-		cmocka_unit_test(test_cut),    cmocka_unit_test(test_pods_share_their_cores),
-		cmocka_unit_test(test_sizes),  cmocka_unit_test(test_links_alone),
+		cmocka_unit_test(test_degree),
+		cmocka_unit_test(test_dead_and_degraded_uplinks),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_pods_share_their_cores),
+		cmocka_unit_test(test_cut_between_pods),
+		cmocka_unit_test(test_no_cut_where_cores_mix_colours),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_links_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

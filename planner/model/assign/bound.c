@@ -149,6 +149,11 @@ static void degree_of_leaves(struct bounds *b, int side)
 		share_all(b, c4_net_up(n, v, 0), n->colours, &b->count[v * sizes]);
 }
 
+static bool crosses(const struct c4_net *n, const struct c4_colour_edge *e)
+{
+	return n->pod[e->end[0]] != n->pod[e->end[1]];
+}
+
 static void degree_of_pods(struct bounds *b, int side)
 {
 	const struct c4_net *n = b->n;
@@ -158,7 +163,7 @@ static void degree_of_pods(struct bounds *b, int side)
 	for (uint32_t i = 0; i < b->in->n_edges; i++) {
 		const struct c4_colour_edge *e = &b->in->edges[i];
 
-		if (n->pod[e->end[0]] != n->pod[e->end[1]])
+		if (crosses(n, e))
 			b->count[n->pod[e->end[side]] * sizes + size_of(b->in, e)]++;
 	}
 	for (uint32_t p = 0; p < n->n_pods; p++)
@@ -211,7 +216,10 @@ static uint32_t common_links(struct bounds *b, uint32_t v, uint32_t w)
 	return n;
 }
 
-/* QPs between each leaf and each kind of leaf at the other end. */
+/*
+ * QPs between each leaf and each kind of leaf at the other end. Those between pods count where
+ * they keep their colour: routes here always do, but a bound is for others, too.
+ */
 static void cut(struct bounds *b, int side, const struct kinds *k)
 {
 	const struct c4_net *n = b->n;
@@ -222,7 +230,7 @@ static void cut(struct bounds *b, int side, const struct kinds *k)
 		const struct c4_colour_edge *e = &b->in->edges[i];
 		uint32_t kind = k->of[e->end[side ^ 1]];
 
-		if (kind < k->n)
+		if (kind < k->n && (n->aligned || !crosses(n, e)))
 			b->count[(size_t)e->end[side] * row + kind * sizes + size_of(b->in, e)]++;
 	}
 	for (uint32_t v = 0; v < n->n_leaves; v++)

@@ -5,8 +5,8 @@
  * Degree: the QPs that leave (or reach) a leaf share its live uplinks, whole QPs on each; those
  * that leave (or reach) a pod share the live links between its spines and the cores. Cut: the QPs
  * from one leaf to leaves that live spines reach only through the same few of its uplinks share
- * these few. With QPs of several sizes the largest k sizes give a bound for each k. Pure, one
- * thread.
+ * these few; between pods only where every way keeps its colour (c4_net.aligned). With QPs of
+ * several sizes the largest k sizes give a bound for each k. Pure, one thread.
  */
 #ifndef C4_PLANNER_BOUND_H
 #define C4_PLANNER_BOUND_H

@@ -80,13 +80,16 @@ static void count_slots(const struct c4_net *n, uint32_t index, struct groups *g
 	}
 }
 
-static uint32_t place_groups(const struct c4_net *n, struct groups *g)
+static uint32_t place_groups(struct c4_net *n, struct groups *g)
 {
 	uint32_t colours = 0;
 
+	n->aligned = true;
 	for (uint32_t s = 0; s < n->fabric->n_switches; s++) {
 		g->first[s] = colours;
 		colours += g->slots[s];
+		if (n->n_pods > 1 && g->slots[s] > 1)
+			n->aligned = false;
 	}
 	return colours;
 }

@@ -31,6 +31,8 @@ struct c4_net {
 	uint32_t n_pods;   /* 1 in two tiers */
 	uint32_t colours;  /* spines of a pod, the most of any */
 	uint32_t cores;	   /* cores of a colour, the most of any; 0 in two tiers */
+	bool aligned;	   /* no pod has two spines in one core group: every way between pods, not
+			    * only ours, comes down by the colour by which it went up */
 	uint32_t *leaf;	   /* [leaf] switch */
 	uint16_t *pod;	   /* [leaf] */
 	uint32_t *spine;   /* [pod * colours + colour] switch or C4_NONE */
