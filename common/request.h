@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/buf.h"
@@ -23,6 +24,7 @@ struct c4_request {
 	unsigned int nparams;
 	const void *body;
 	size_t bytes;
+	uint32_t peer; /* who asks: IPv4 in host byte order, 0: unknown or another family */
 };
 
 /* A body that is made while it is sent, so that a long one does not hold up the loop. */

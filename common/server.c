@@ -2,6 +2,7 @@
 #include "common/server.h"
 
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,6 +122,16 @@ static enum MHD_Result on_param(void *arg, enum MHD_ValueKind kind, const char *
 	return MHD_YES;
 }
 
+static uint32_t peer_of(struct MHD_Connection *conn)
+{
+	const union MHD_ConnectionInfo *i =
+		MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	if (!i || !i->client_addr || i->client_addr->sa_family != AF_INET)
+		return 0;
+	return ntohl(((const struct sockaddr_in *)(const void *)i->client_addr)->sin_addr.s_addr);
+}
+
 static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *conn, const char *path,
 			      const char *method)
 {
@@ -132,6 +143,7 @@ static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *conn, c
 		.type = type ? type : "",
 		.body = x->body.data ? x->body.data : "",
 		.bytes = x->body.len,
+		.peer = peer_of(conn),
 	};
 	struct c4_response r = {.status = 500};
 

@@ -12,7 +12,8 @@
 #include "planner/daemon/answer.h"
 #include "planner/daemon/metrics.h"
 
-#define JSON_TYPE "application/json"
+#define JSON_TYPE     "application/json"
+#define PROTOBUF_TYPE "application/x-protobuf"
 
 struct call {
 	struct c4_planner *p;
@@ -183,6 +184,44 @@ static void post_reload(struct call *x)
 	answer_json(x->out, 202, json_pack("{s:b}", "accepted", 1));
 }
 
+/* ---- agents ---------------------------------------------------------------------------------- */
+
+static int exchange_status(int rc)
+{
+	switch (rc) {
+	case -EBADMSG:
+	case -EINVAL: return 400;
+	case -ENOENT: return 404;
+	default: return 503;
+	}
+}
+
+static void post_routes(struct call *x)
+{
+	const struct c4_routes_ask ask = {
+		.body = x->q->body,
+		.bytes = x->q->bytes,
+		.peer = x->q->peer,
+		.standing = !strcmp(c4_planner_standing(x->p), "ok"),
+		.now_ns = x->now_ns,
+	};
+	struct c4_fault fault;
+	int rc;
+
+	if (strcmp(x->q->type, PROTOBUF_TYPE) != 0) {
+		c4_planner_api_error(x->out, 415, "reports are %s", PROTOBUF_TYPE);
+		return;
+	}
+	rc = c4_routes_exchange(&x->p->routes, &ask, &x->out->body, &fault);
+	if (rc) {
+		c4_planner_api_error(x->out, exchange_status(rc), "%s", fault.what);
+		return;
+	}
+	x->out->status = 200;
+	x->out->type = PROTOBUF_TYPE;
+	c4_planner_tick(x->p, x->now_ns);
+}
+
 /* ---- health and metrics -----------------------------------------------------------------------
  */
 
@@ -232,7 +271,24 @@ static const struct route {
 	{"GET", "/api/v1/plan", get_plan},    {"GET", "/api/v1/links", get_links},
 	{"POST", "/api/v1/links", post_link}, {"POST", "/api/v1/reload", post_reload},
 	{"GET", "/healthz", get_health},      {"GET", "/metrics", get_metrics},
+	{"POST", "/v1/routes", post_routes},
 };
+
+static uint32_t body_max(const struct c4_request *q)
+{
+	return strcmp(q->path, "/v1/routes") != 0 ? C4_PLANNER_BODY_MAX : C4_ROUTES_BODY_MAX;
+}
+
+/* A path of another version of the wire. */
+static bool other_version(const char *path)
+{
+	size_t n;
+
+	if (path[0] != '/' || path[1] != 'v')
+		return false;
+	n = strspn(path + 2, "0123456789");
+	return n && !strcmp(path + 2 + n, "/routes");
+}
 
 static bool method_fits(const char *method, const char *want)
 {
@@ -245,8 +301,8 @@ void c4_planner_api_handle(struct c4_planner *p, const struct c4_request *q, uin
 	struct call x = {.p = p, .q = q, .now_ns = now_ns, .out = out};
 	const char *other = NULL;
 
-	if (q->bytes > C4_PLANNER_BODY_MAX) {
-		c4_planner_api_error(out, 413, "larger than %u bytes", C4_PLANNER_BODY_MAX);
+	if (q->bytes > body_max(q)) {
+		c4_planner_api_error(out, 413, "larger than %u bytes", body_max(q));
 		return;
 	}
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
@@ -260,6 +316,8 @@ void c4_planner_api_handle(struct c4_planner *p, const struct c4_request *q, uin
 	}
 	if (other)
 		c4_planner_api_error(out, 405, "use %s", other);
+	else if (other_version(q->path))
+		c4_planner_api_error(out, 404, "this planner speaks /v1/routes only");
 	else
 		c4_planner_api_error(out, 404, "no such path");
 	out->allow = other;

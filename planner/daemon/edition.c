@@ -132,22 +132,44 @@ void c4_delta_gone(struct c4_delta *d, const struct c4_gone *g)
 
 /* ---- editions -------------------------------------------------------------------------------- */
 
-/* Counting sort of the connections by source host. */
-static bool index_hosts(struct c4_edition *e)
+static uint32_t host_of(const struct c4_edition *e, uint32_t conn, bool into)
+{
+	const struct c4_conn *c = &e->demand->demand.conns[conn];
+
+	return e->fabric->fabric.nics[into ? c->dst : c->src].host;
+}
+
+/* Counting sort of the connections by source host, or by destination host. */
+static bool index_hosts(struct c4_edition *e, bool into, uint32_t **ret_at, uint32_t **ret_by)
+{
+	uint32_t n_hosts = e->fabric->fabric.n_hosts, n = e->demand->demand.n_conns, *at, *by;
+
+	at = *ret_at = calloc((size_t)n_hosts + 2, sizeof *at);
+	by = *ret_by = calloc((size_t)n + 1, sizeof *by);
+	if (!at || !by)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		at[host_of(e, i, into) + 2]++;
+	for (uint32_t h = 2; h <= n_hosts + 1; h++)
+		at[h] += at[h - 1];
+	for (uint32_t i = 0; i < n; i++)
+		by[at[host_of(e, i, into) + 1]++] = i;
+	return true;
+}
+
+/* What the worker goes on changing. */
+static bool copy_network(struct c4_edition *e)
 {
 	const struct c4_fabric *f = &e->fabric->fabric;
-	const struct c4_demand *d = &e->demand->demand;
 
-	e->host_at = calloc((size_t)f->n_hosts + 2, sizeof *e->host_at);
-	e->by_host = calloc((size_t)d->n_conns + 1, sizeof *e->by_host);
-	if (!e->host_at || !e->by_host)
+	e->epochs = calloc((size_t)f->n_switches + 1, sizeof *e->epochs);
+	e->rates = calloc((size_t)f->n_links + 1, sizeof *e->rates);
+	if (!e->epochs || !e->rates)
 		return false;
-	for (uint32_t i = 0; i < d->n_conns; i++)
-		e->host_at[f->nics[d->conns[i].src].host + 2]++;
-	for (uint32_t h = 2; h <= f->n_hosts + 1; h++)
-		e->host_at[h] += e->host_at[h - 1];
-	for (uint32_t i = 0; i < d->n_conns; i++)
-		e->by_host[e->host_at[f->nics[d->conns[i].src].host + 1]++] = i;
+	for (uint32_t i = 0; i < f->n_switches; i++)
+		e->epochs[i] = f->switches[i].epoch;
+	for (uint32_t i = 0; i < f->n_links; i++)
+		e->rates[i] = f->links[i].now_gbps;
 	return true;
 }
 
@@ -185,7 +207,9 @@ struct c4_edition *c4_edition_new(struct c4_held_fabric *fabric, struct c4_held_
 	e->delta = delta;
 	e->fabric = c4_held_fabric_hold(fabric);
 	e->demand = c4_held_demand_hold(demand);
-	if (c4_links_copy(&e->links, links) || (demand && !index_hosts(e)) ||
+	if (c4_links_copy(&e->links, links) || (fabric && !copy_network(e)) ||
+	    (demand && (!index_hosts(e, false, &e->host_at, &e->by_host) ||
+			!index_hosts(e, true, &e->into_at, &e->by_into))) ||
 	    !copy_plan(e, plan, backups, changed)) {
 		c4_edition_drop(e);
 		return NULL;
@@ -208,6 +232,10 @@ void c4_edition_drop(struct c4_edition *e)
 	free(e->changed);
 	free(e->host_at);
 	free(e->by_host);
+	free(e->into_at);
+	free(e->by_into);
+	free(e->epochs);
+	free(e->rates);
 	c4_links_release(&e->links);
 	c4_delta_drop(e->delta);
 	c4_held_fabric_drop(e->fabric);

@@ -77,6 +77,10 @@ struct c4_edition {
 	uint64_t *changed; /* per QP: the version in which its route became what it is */
 	uint32_t *host_at; /* connections of source host h: by_host[host_at[h] … host_at[h + 1]) */
 	uint32_t *by_host;
+	uint32_t *into_at; /* likewise by destination host */
+	uint32_t *by_into;
+	uint32_t *epochs;      /* per switch, as they were when the plan was made */
+	float *rates;	       /* per link: now_gbps likewise */
 	struct c4_links links; /* as reported; for the state file */
 	struct c4_delta *delta;
 };

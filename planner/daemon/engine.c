@@ -10,6 +10,7 @@
 #include "planner/daemon/diff.h"
 #include "planner/daemon/world.h"
 #include "planner/io/fabric_load.h"
+#include "planner/io/oracle_spec.h"
 #include "planner/io/slurp.h"
 
 /* Plans of up to this many QPs are polished before they are published, larger ones afterwards: the
@@ -81,7 +82,8 @@ static struct c4_held_fabric *take_fabric(struct c4_engine *e, struct c4_task *t
 		failed(t, "out of memory");
 		return NULL;
 	}
-	if (now && now->digest == h->digest && now->file_rates == h->file_rates) {
+	if (now && now->digest == h->digest && now->file_rates == h->file_rates &&
+	    now->addresses == h->addresses) {
 		c4_held_fabric_drop(h);
 		return NULL;
 	}
@@ -210,6 +212,49 @@ static void step_release(struct step *s)
 	free(s->why);
 }
 
+/* Tells the oracle what was seen, unless it speaks of a fabric that is being left. */
+static void learn(struct c4_engine *e, struct c4_task *t, const struct step *s)
+{
+	const struct c4_fabric *f = &s->next.fabric->fabric;
+	bool can = e->oracle && e->oracle->ops->learn && s->next.fabric == t->seen_on;
+
+	if (!can || !t->n_seen || c4_oracle_begin(e->oracle, f))
+		return;
+	for (uint32_t i = 0; i < t->n_seen; i++)
+		if (c4_oracle_learn(e->oracle, t->seen[i].src, t->seen[i].dst, t->seen[i].sport,
+				    &t->seen[i].path))
+			t->seen_refused++;
+}
+
+/* Stale maps: what the oracle learned of them counts no more, and agents are told so. */
+static void doubt(const struct c4_task *t, struct step *s)
+{
+	struct c4_fabric *f = &s->next.fabric->fabric;
+
+	if (s->next.fabric != t->seen_on)
+		return;
+	for (uint32_t i = 0; i < t->n_doubts; i++)
+		if (t->doubts[i] < f->n_switches)
+			f->switches[t->doubts[i]].epoch++;
+}
+
+/*
+ * What an oracle learned is told by numbers of the fabric it was learned on: with another fabric it
+ * begins anew. -ENOMEM: it goes on without.
+ */
+static void change_oracle(struct c4_engine *e, const struct step *s)
+{
+	struct c4_oracle *fresh;
+
+	if (!e->oracle || !e->oracle->ops->learn || s->next.fabric == e->now.fabric ||
+	    s->next.fabric->digest == e->now.fabric->digest)
+		return;
+	if (c4_oracle_spec(e->oracle->ops->name, &fresh, NULL))
+		fresh = NULL;
+	c4_oracle_free(e->oracle);
+	e->oracle = fresh;
+}
+
 static int give_ports(struct c4_engine *e, struct c4_world *w)
 {
 	int rc;
@@ -276,6 +321,9 @@ static int plan_next(struct c4_engine *e, struct c4_task *t, struct step *s)
 		rc = c4_world_plan(&e->now, &s->next, &s->y, &e->config.replan, &s->fault);
 	if (rc)
 		return rc;
+	change_oracle(e, s);
+	doubt(t, s);
+	learn(e, t, s);
 	report_links(e, t, &s->next);
 	c4_upkeep_tick(s->next.upkeep, t->now_ns);
 	rc = c4_upkeep_reasons(s->next.upkeep, &s->next.demand->demand, s->why);
@@ -301,7 +349,7 @@ static bool anything_new(struct c4_engine *e, const struct c4_task *t, const str
 {
 	if (s->next.fabric != e->now.fabric || s->next.demand != e->now.demand || !e->now.upkeep)
 		return true;
-	return t->n_links || t->polish || look_at_clock(e, t);
+	return t->n_links || t->n_seen || t->n_doubts || t->polish || look_at_clock(e, t);
 }
 
 /* The plan for this fabric, if anything is different. */

@@ -11,6 +11,7 @@
 
 #include "planner/daemon/edition.h"
 #include "planner/daemon/source.h"
+#include "planner/daemon/routes/routes.h"
 #include "planner/daemon/upkeep.h"
 #include "planner/model/oracle/oracle.h"
 
@@ -41,6 +42,11 @@ struct c4_task {
 	struct c4_source *source;     /* news of the demand; taken. NULL: none */
 	struct c4_link_report *links; /* to be reported; the caller's */
 	uint32_t n_links;
+	const struct c4_held_fabric *seen_on; /* that seen and doubts speak of */
+	const struct c4_seen *seen;	      /* for the oracle; the caller's */
+	uint32_t n_seen;
+	const uint32_t *doubts; /* switches whose map is stale, likewise */
+	uint32_t n_doubts;
 	bool polish;	 /* find the bounds, and a better plan if there is one, of a large one */
 	uint64_t now_ns; /* monotonic */
 	uint64_t now_version; /* versions are at least this: milliseconds since 1970 */
@@ -49,6 +55,7 @@ struct c4_task {
 	struct c4_input fabric, demand, state;
 	char link_fault[256]; /* of the last report that was refused; "" none */
 	uint32_t links_refused;
+	uint32_t seen_refused;
 	uint32_t links_forgotten; /* because the fabric file now says something else */
 	bool failed;		  /* out of memory, or a fabric that cannot be planned: why */
 	char why[256];

@@ -30,6 +30,67 @@ static uint64_t digest_of(const struct c4_fabric *f)
 	return h;
 }
 
+/* What may be another without the network being another. */
+static uint64_t addresses_of(const struct c4_fabric *f)
+{
+	uint64_t h = f->n_addresses;
+
+	for (uint32_t i = 0; i < f->n_nics; i++) {
+		uint32_t rate;
+
+		memcpy(&rate, &f->nics[i].gbps, sizeof rate);
+		h = c4_hash_u64(h, (uint64_t)f->nics[i].ipv4 << 32 | rate);
+	}
+	for (uint32_t i = 0; i < f->n_switches; i++)
+		h = c4_hash_u64(h, (uint64_t)f->switches[i].address << 32 | f->switches[i].epoch);
+	for (uint32_t i = 0; i < f->n_addresses; i++)
+		h = c4_hash_u64(h, (uint64_t)f->addresses[i].next << 32 | f->addresses[i].ipv4);
+	return h;
+}
+
+static int by_ipv4(const void *x, const void *y, void *arg)
+{
+	const struct c4_nic *nics = arg;
+	uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+
+	if (nics[a].ipv4 != nics[b].ipv4)
+		return nics[a].ipv4 < nics[b].ipv4 ? -1 : 1;
+	return a < b ? -1 : a > b;
+}
+
+/* NULL: no memory. */
+static uint32_t *sort_nics(const struct c4_fabric *f, uint32_t *ret_n)
+{
+	uint32_t *v = malloc(((size_t)f->n_nics + 1) * sizeof *v), n = 0;
+
+	if (!v)
+		return NULL;
+	for (uint32_t i = 0; i < f->n_nics; i++)
+		if (f->nics[i].ipv4)
+			v[n++] = i;
+	qsort_r(v, n, sizeof *v, by_ipv4, f->nics);
+	*ret_n = n;
+	return v;
+}
+
+uint32_t c4_held_fabric_nic_at(const struct c4_held_fabric *h, uint32_t ipv4)
+{
+	const struct c4_nic *nics = h->fabric.nics;
+	uint32_t low = 0, high = h->n_nic_by_ipv4;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (nics[h->nic_by_ipv4[mid]].ipv4 < ipv4)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == h->n_nic_by_ipv4 || nics[h->nic_by_ipv4[low]].ipv4 != ipv4)
+		return C4_NONE;
+	return h->nic_by_ipv4[low];
+}
+
 uint64_t c4_fabric_rates(const struct c4_fabric *f)
 {
 	uint64_t h = f->n_links;
@@ -48,10 +109,12 @@ struct c4_held_fabric *c4_held_fabric_new(struct c4_fabric *f)
 {
 	struct c4_held_fabric *h = malloc(sizeof *h);
 	float *gbps = malloc(((size_t)f->n_links + 1) * sizeof *gbps);
+	uint32_t n_by_ipv4 = 0, *by = sort_nics(f, &n_by_ipv4);
 
-	if (!h || !gbps) {
+	if (!h || !gbps || !by) {
 		free(h);
 		free(gbps);
+		free(by);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < f->n_links; i++)
@@ -60,6 +123,9 @@ struct c4_held_fabric *c4_held_fabric_new(struct c4_fabric *f)
 		.holders = 1,
 		.digest = digest_of(f),
 		.file_rates = c4_fabric_rates(f),
+		.addresses = addresses_of(f),
+		.nic_by_ipv4 = by,
+		.n_nic_by_ipv4 = n_by_ipv4,
 		.file_gbps = gbps,
 		.fabric = *f,
 	};
@@ -98,6 +164,7 @@ void c4_held_fabric_drop(struct c4_held_fabric *h)
 		return;
 	c4_fabric_release(&h->fabric);
 	free(h->file_gbps);
+	free(h->nic_by_ipv4);
 	free(h);
 }
 

@@ -16,9 +16,12 @@
 
 struct c4_held_fabric {
 	int holders;
-	uint64_t digest;     /* of names and who is joined to whom, in order; not of capacities */
-	uint64_t file_rates; /* c4_fabric_rates() as the file has it */
-	float *file_gbps;    /* per link: its now_gbps in the file */
+	uint64_t digest;       /* of names and who is joined to whom, in order; not of capacities */
+	uint64_t file_rates;   /* c4_fabric_rates() as the file has it */
+	uint64_t addresses;    /* a digest of addresses, NICs' rates and epochs in the file */
+	uint32_t *nic_by_ipv4; /* NICs that have an address, sorted by it */
+	uint32_t n_nic_by_ipv4;
+	float *file_gbps; /* per link: its now_gbps in the file */
 	struct c4_fabric fabric;
 };
 
@@ -37,6 +40,9 @@ struct c4_held_fabric *c4_held_fabric_hold(struct c4_held_fabric *h);
 struct c4_held_demand *c4_held_demand_hold(struct c4_held_demand *h);
 void c4_held_fabric_drop(struct c4_held_fabric *h);
 void c4_held_demand_drop(struct c4_held_demand *h);
+
+/* The NIC of this address, C4_NONE: nobody has it, or it is 0. */
+uint32_t c4_held_fabric_nic_at(const struct c4_held_fabric *h, uint32_t ipv4);
 
 /* A digest of the present rates of all links. */
 uint64_t c4_fabric_rates(const struct c4_fabric *f);

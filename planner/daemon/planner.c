@@ -13,10 +13,11 @@
 #include "common/log.h"
 #include "planner/daemon/state.h"
 
-#define SECOND_NS    1000000000ull
-#define PAUSE_MIN_NS SECOND_NS
-#define PAUSE_MAX_NS (60 * SECOND_NS)
-#define SAVE_GAP_NS  SECOND_NS /* a plan that changes all the time is not written all the time */
+#define SECOND_NS     1000000000ull
+#define PAUSE_MIN_NS  SECOND_NS
+#define PAUSE_MAX_NS  (60 * SECOND_NS)
+#define GOSSIP_GAP_NS SECOND_NS /* nor is it made anew for each thing that an agent saw */
+#define SAVE_GAP_NS   SECOND_NS /* a plan that changes all the time is not written all the time */
 
 static const struct {
 	const char *name, *effect;
@@ -75,6 +76,24 @@ static uint64_t next_version(const struct c4_planner *p)
 	return wall_ms > p->edition->version ? wall_ms : p->edition->version + 1;
 }
 
+/* What agents saw goes to the worker. */
+static void hand_over_gossip(struct c4_planner *p, uint64_t now_ns)
+{
+	struct c4_routes *r = &p->routes;
+
+	free(p->plan.seen);
+	p->plan.seen = r->seen;
+	p->plan.task.seen_on = r->edition ? r->edition->fabric : NULL;
+	p->plan.task.seen = r->seen;
+	p->plan.task.n_seen = r->n_seen;
+	memcpy(p->plan.doubts, r->doubts, r->n_doubts * sizeof *r->doubts);
+	p->plan.task.doubts = p->plan.doubts;
+	p->plan.task.n_doubts = r->n_doubts;
+	r->seen = NULL;
+	r->n_seen = r->cap_seen = r->n_doubts = 0;
+	pause_for(&p->gossip, now_ns, GOSSIP_GAP_NS);
+}
+
 static void plan_begin(struct c4_planner *p, uint64_t now_ns)
 {
 	p->plan.task = (struct c4_task){
@@ -88,6 +107,7 @@ static void plan_begin(struct c4_planner *p, uint64_t now_ns)
 	};
 	if (p->n_reports)
 		memcpy(p->plan.reports, p->reports, p->n_reports * sizeof *p->reports);
+	hand_over_gossip(p, now_ns);
 	p->reload = p->polish = false;
 	pause_for(&p->clock, now_ns, SECOND_NS);
 	p->news = NULL;
@@ -139,6 +159,8 @@ static void adopt_edition(struct c4_planner *p, struct c4_edition *e)
 	c4_edition_drop(p->edition);
 	p->edition = e;
 	c4_journal_add(&p->journal, e->delta);
+	if (c4_routes_follow(&p->routes, e, c4_wall_ns() / 1000000))
+		c4_warn("routes: out of memory: agents are told the plan before");
 	for (int i = 0; i < C4_SHIFT_MAX; i++)
 		p->stats.moves[i] += d->by_reason[i];
 	c4_info("plan: version %llu: %u routes, %u not placed, load %.6g (%s), %u moved",
@@ -181,9 +203,14 @@ static void on_planned(uv_work_t *w, int status)
 	c4_planner_tick(p, c4_mono_ns());
 }
 
+static bool gossip_wanted(const struct c4_planner *p, uint64_t now_ns)
+{
+	return (p->routes.n_seen || p->routes.n_doubts) && now_ns >= p->gossip.next_ns;
+}
+
 static bool plan_wanted(const struct c4_planner *p, uint64_t now_ns)
 {
-	return p->reload || p->news || p->n_reports || p->polish ||
+	return p->reload || p->news || p->n_reports || p->polish || gossip_wanted(p, now_ns) ||
 	       (p->edition->fabric && now_ns >= p->clock.next_ns);
 }
 
@@ -297,6 +324,7 @@ void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
 {
 	if (p->ending)
 		return;
+	c4_routes_tick(&p->routes, now_ns);
 	if (!p->fetch.busy && fetch_wanted(p, now_ns)) {
 		fetch_begin(p);
 		uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
@@ -390,6 +418,8 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 	*p = (struct c4_planner){.loop = loop, .config = *config, .started_ns = now_ns};
 	p->plan.work.data = p->fetch.work.data = p->save.work.data = p;
 	name_instance(p, wall_ns);
+	c4_routes_init(&p->routes, p->instance);
+	p->routes.learns = oracle && oracle->ops->learn;
 	rc = open_feed(p);
 	if (!rc && !begin_with_nothing(p, wall_ns))
 		rc = -ENOMEM;
@@ -432,5 +462,7 @@ void c4_planner_release(struct c4_planner *p)
 	c4_edition_drop(p->edition);
 	free(p->reports);
 	free(p->plan.reports);
+	free(p->plan.seen);
+	c4_routes_release(&p->routes);
 	*p = (struct c4_planner){0};
 }

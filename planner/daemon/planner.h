@@ -22,6 +22,7 @@
 
 #include "planner/daemon/engine.h"
 #include "planner/daemon/journal.h"
+#include "planner/daemon/routes/routes.h"
 
 #define C4_PLANNER_TICK_MS 250u
 #define C4_PLANNER_REPORTS 1024u /* links with a report that waits to be planned with */
@@ -86,6 +87,9 @@ struct c4_planner {
 	struct c4_link_report *reports;
 	uint32_t n_reports;
 
+	struct c4_routes routes;
+	struct c4_pause gossip; /* when what agents saw is planned with, at the earliest */
+
 	uv_loop_t *loop;
 	struct c4_engine *engine;
 	struct {
@@ -93,6 +97,8 @@ struct c4_planner {
 		bool busy;
 		struct c4_task task;
 		struct c4_link_report *reports; /* C4_PLANNER_REPORTS, those at work */
+		struct c4_seen *seen;		/* likewise, C4_ROUTES_SEEN_MAX at most */
+		uint32_t doubts[C4_ROUTES_DOUBTS_MAX];
 	} plan;
 	struct {
 		uv_work_t work;
