@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/ds/vec.h"
-#include "planner/io/complaint.h"
 #include "planner/io/json_walk.h"
 #include "planner/io/slurp.h"
 #include "planner/model/demand/pattern.h"
@@ -18,50 +16,15 @@
 struct reader {
 	struct c4_demand d;
 	const struct c4_fabric *f;
-	struct c4_complaints *complaints;
 	bool schema_seen, content_seen;
-	/* where we are, for messages */
-	const struct c4_json_item *item;
-	const json_t *object;
+	struct c4_json_place at;
+	const json_t *object; /* at.item's */
 	/* scratch of one job */
 	struct c4_member *members;
 	uint32_t n_members, cap_members;
 	struct c4_pair *pairs;
 	uint32_t n_pairs, cap_pairs;
 };
-
-/* ---- mistakes -------------------------------------------------------------------------------- */
-
-/* `connections[3] (id "c3"): ` */
-static void where(const struct reader *r, char *room, size_t size)
-{
-	const char *key = !strcmp(r->item->key, "jobs") ? "job" : "id";
-	const char *id = json_string_value(json_object_get(r->object, key));
-	long long index = r->item->index;
-
-	if (index < 0)
-		room[0] = '\0';
-	else if (id)
-		snprintf(room, size, "%s[%lld] (%s \"%.80s\"): ", r->item->key, index, key, id);
-	else
-		snprintf(room, size, "%s[%lld]: ", r->item->key, index);
-}
-
-/* Always -EINVAL. */
-static int complain(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int complain(struct reader *r, const char *fmt, ...)
-{
-	char what[300], place[160];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof what, fmt, ap);
-	va_end(ap);
-	where(r, place, sizeof place);
-	c4_complain(r->complaints, r->item->line, "%s%s", place, what);
-	return -EINVAL;
-}
 
 static const char *type_name(const json_t *v)
 {
@@ -85,12 +48,13 @@ static int take_name(struct reader *r, const char *key, const char *otherwise, c
 	if (!v && otherwise)
 		s = otherwise;
 	else if (!v)
-		return complain(r, "no \"%s\", expected a name", key);
+		return c4_json_complain(&r->at, "no \"%s\", expected a name", key);
 	else if (!s)
-		return complain(r, "\"%s\" is %s, expected a name in quotes", key, type_name(v));
+		return c4_json_complain(&r->at, "\"%s\" is %s, expected a name in quotes", key,
+					type_name(v));
 	if (!*s || strlen(s) > C4_DEMAND_NAME_MAX)
-		return complain(r, "\"%s\" has %zu bytes, expected 1 to %u", key, strlen(s),
-				C4_DEMAND_NAME_MAX);
+		return c4_json_complain(&r->at, "\"%s\" has %zu bytes, expected 1 to %u", key,
+					strlen(s), C4_DEMAND_NAME_MAX);
 	*ret = s;
 	return 0;
 }
@@ -101,9 +65,11 @@ static int take_number(struct reader *r, const char *key, double otherwise, doub
 
 	*ret = v ? json_number_value(v) : otherwise;
 	if (v && !json_is_number(v))
-		return complain(r, "\"%s\" is %s, expected a number", key, type_name(v));
+		return c4_json_complain(&r->at, "\"%s\" is %s, expected a number", key,
+					type_name(v));
 	if (!(*ret > 0 && isfinite(*ret)))
-		return complain(r, "\"%s\" is %g, expected a number above 0", key, *ret);
+		return c4_json_complain(&r->at, "\"%s\" is %g, expected a number above 0", key,
+					*ret);
 	return 0;
 }
 
@@ -113,11 +79,11 @@ static int take_qps(struct reader *r, uint32_t *ret)
 	json_int_t n = v ? json_integer_value(v) : 1;
 
 	if (v && !json_is_integer(v))
-		return complain(r, "\"qps\" is %s, expected an integer from 1 to %u", type_name(v),
-				C4_CONN_QPS_MAX);
+		return c4_json_complain(&r->at, "\"qps\" is %s, expected an integer from 1 to %u",
+					type_name(v), C4_CONN_QPS_MAX);
 	if (n < 1 || n > (json_int_t)C4_CONN_QPS_MAX)
-		return complain(r, "\"qps\" is %lld, expected an integer from 1 to %u",
-				(long long)n, C4_CONN_QPS_MAX);
+		return c4_json_complain(&r->at, "\"qps\" is %lld, expected an integer from 1 to %u",
+					(long long)n, C4_CONN_QPS_MAX);
 	*ret = (uint32_t)n;
 	return 0;
 }
@@ -132,13 +98,14 @@ static int find_member(struct reader *r, const char *key, const char *text, stru
 	snprintf(host, sizeof host, "%.*s", n < sizeof host ? (int)n : 0, text);
 	ret->host = *host ? c4_fabric_host(r->f, host) : C4_NONE;
 	if (ret->host == C4_NONE)
-		return complain(r, "\"%s\": no host \"%.*s\" in the fabric", key,
-				(int)(n < 80 ? n : 80), text);
+		return c4_json_complain(&r->at, "\"%s\": no host \"%.*s\" in the fabric", key,
+					(int)(n < 80 ? n : 80), text);
 	ret->nic = slash ? c4_fabric_nic(r->f, text) : C4_NONE;
 	if (slash && ret->nic == C4_NONE)
-		return complain(r, "\"%s\": host %s has no NIC \"%.80s\"", key, host, slash + 1);
+		return c4_json_complain(&r->at, "\"%s\": host %s has no NIC \"%.80s\"", key, host,
+					slash + 1);
 	if (!r->f->hosts[ret->host].nics)
-		return complain(r, "\"%s\": host %s has no NIC", key, host);
+		return c4_json_complain(&r->at, "\"%s\": host %s has no NIC", key, host);
 	return 0;
 }
 
@@ -150,14 +117,15 @@ static int take_nic(struct reader *r, const char *key, uint32_t *ret)
 	struct c4_member m;
 
 	if (!json_is_string(v))
-		return complain(r, "\"%s\" is %s, expected \"host/nic\"", key,
-				v ? type_name(v) : "missing");
+		return c4_json_complain(&r->at, "\"%s\" is %s, expected \"host/nic\"", key,
+					v ? type_name(v) : "missing");
 	if (find_member(r, key, json_string_value(v), &m))
 		return -EINVAL;
 	h = &r->f->hosts[m.host];
 	if (m.nic == C4_NONE && h->nics > 1)
-		return complain(r, "\"%s\": host %s has %u NICs, expected one of them: \"%s/%s\"",
-				key, h->name, h->nics, h->name, r->f->nics[h->nic].name);
+		return c4_json_complain(
+			&r->at, "\"%s\": host %s has %u NICs, expected one of them: \"%s/%s\"", key,
+			h->name, h->nics, h->name, r->f->nics[h->nic].name);
 	*ret = m.nic == C4_NONE ? h->nic : m.nic;
 	return 0;
 }
@@ -194,7 +162,7 @@ static int read_connection(struct reader *r)
 	int64_t rc = 0;
 
 	if (!json_is_object(r->object))
-		return complain(r, "%s, expected an object", type_name(r->object));
+		return c4_json_complain(&r->at, "%s, expected an object", type_name(r->object));
 	if (take_name(r, "id", NULL, &id) || take_nic(r, "src", &src) || take_nic(r, "dst", &dst) ||
 	    take_number(r, "weight", 1, &weight) || take_qps(r, &qps))
 		return -EINVAL;
@@ -203,7 +171,7 @@ static int read_connection(struct reader *r)
 		return (int)rc;
 	rc = c4_demand_add(&r->d, id, job, src, dst, weight, qps, &fault);
 	if (rc < 0)
-		complain(r, "%s", fault.what);
+		c4_json_complain(&r->at, "%s", fault.what);
 	return rc < 0 ? (int)rc : 0;
 }
 
@@ -216,11 +184,11 @@ static int read_members(struct reader *r, const json_t *list)
 
 	r->n_members = 0;
 	if (!json_array_size(list))
-		return complain(r,
-				"\"members\" is %s, expected an array of \"host/nic\" or \"host\"",
-				!list		      ? "missing"
-				: json_is_array(list) ? "empty"
-						      : type_name(list));
+		return c4_json_complain(
+			&r->at, "\"members\" is %s, expected an array of \"host/nic\" or \"host\"",
+			!list		      ? "missing"
+			: json_is_array(list) ? "empty"
+					      : type_name(list));
 	json_array_foreach(list, i, v)
 	{
 		struct c4_member *grown =
@@ -233,8 +201,9 @@ static int read_members(struct reader *r, const json_t *list)
 		r->members = grown;
 		snprintf(key, sizeof key, "members[%zu]", i);
 		if (!json_is_string(v))
-			return complain(r, "\"%s\" is %s, expected \"host/nic\" or \"host\"", key,
-					type_name(v));
+			return c4_json_complain(&r->at,
+						"\"%s\" is %s, expected \"host/nic\" or \"host\"",
+						key, type_name(v));
 		if (find_member(r, key, json_string_value(v), &grown[r->n_members]))
 			return -EINVAL;
 		r->n_members++;
@@ -255,8 +224,9 @@ static int read_pairs(struct reader *r, const json_t *list)
 
 	r->n_pairs = 0;
 	if (!json_is_array(list))
-		return complain(r, "\"pairs\" is %s, expected an array of [from, to] for p2p",
-				list ? type_name(list) : "missing");
+		return c4_json_complain(&r->at,
+					"\"pairs\" is %s, expected an array of [from, to] for p2p",
+					list ? type_name(list) : "missing");
 	json_array_foreach(list, i, v)
 	{
 		struct c4_pair *grown = c4_vec_reserve(r->pairs, &r->cap_pairs, r->n_pairs + 1,
@@ -267,10 +237,11 @@ static int read_pairs(struct reader *r, const json_t *list)
 			return -ENOMEM;
 		r->pairs = grown;
 		if (json_array_size(v) != 2 || !is_member(r, from) || !is_member(r, to))
-			return complain(r,
-					"\"pairs[%zu]\" is no pair of members, expected [from, to] "
-					"with numbers from 0 to %u",
-					i, r->n_members - 1);
+			return c4_json_complain(
+				&r->at,
+				"\"pairs[%zu]\" is no pair of members, expected [from, to] "
+				"with numbers from 0 to %u",
+				i, r->n_members - 1);
 		r->pairs[r->n_pairs++] = (struct c4_pair){(uint32_t)json_integer_value(from),
 							  (uint32_t)json_integer_value(to)};
 	}
@@ -283,10 +254,11 @@ static int read_pattern(struct reader *r, enum c4_pattern *ret)
 	const char *name = v ? json_string_value(v) : "ring";
 
 	if (!name)
-		return complain(r, "\"pattern\" is %s, expected %s", type_name(v),
-				C4_PATTERN_NAMES);
+		return c4_json_complain(&r->at, "\"pattern\" is %s, expected %s", type_name(v),
+					C4_PATTERN_NAMES);
 	if (!c4_pattern_parse(name, ret))
-		return complain(r, "\"pattern\" is \"%.60s\", expected %s", name, C4_PATTERN_NAMES);
+		return c4_json_complain(&r->at, "\"pattern\" is \"%.60s\", expected %s", name,
+					C4_PATTERN_NAMES);
 	return 0;
 }
 
@@ -299,7 +271,7 @@ static int name_team(struct reader *r, struct c4_team *t, char *room, size_t siz
 	if (first)
 		snprintf(room, size, "%s", job);
 	else
-		snprintf(room, size, "%s#%lld", job, (long long)r->item->index);
+		snprintf(room, size, "%s#%lld", job, (long long)r->at.item->index);
 	return take_name(r, "id", room, &t->name);
 }
 
@@ -323,7 +295,7 @@ static int read_team(struct reader *r, struct c4_team *t, bool first)
 	t->n_pairs = r->n_pairs;
 	rc = c4_pattern_add(&r->d, r->f, t, &fault);
 	if (rc < 0)
-		complain(r, "%s", fault.what);
+		c4_json_complain(&r->at, "%s", fault.what);
 	return rc < 0 ? (int)rc : 0;
 }
 
@@ -336,7 +308,7 @@ static int read_job(struct reader *r)
 	int rc;
 
 	if (!json_is_object(r->object))
-		return complain(r, "%s, expected an object", type_name(r->object));
+		return c4_json_complain(&r->at, "%s, expected an object", type_name(r->object));
 	rc = take_job(r, &t.job);
 	if (rc)
 		return rc;
@@ -356,9 +328,9 @@ static int read_schema(struct reader *r)
 
 	r->schema_seen = true;
 	if (!schema || strcmp(schema, C4_DEMAND_SCHEMA) != 0)
-		return complain(r, "schema %s%.60s%s, expected \"%s\"", schema ? "\"" : "",
-				schema ? schema : type_name(r->object), schema ? "\"" : "",
-				C4_DEMAND_SCHEMA);
+		return c4_json_complain(&r->at, "schema %s%.60s%s, expected \"%s\"",
+					schema ? "\"" : "", schema ? schema : type_name(r->object),
+					schema ? "\"" : "", C4_DEMAND_SCHEMA);
 	return 0;
 }
 
@@ -367,7 +339,7 @@ static int on_item(void *arg, const struct c4_json_item *item)
 	struct reader *r = arg;
 	bool conns = !strcmp(item->key, "connections"), jobs = !strcmp(item->key, "jobs");
 
-	r->item = item;
+	r->at.item = item;
 	r->object = item->value;
 	if (!strcmp(item->key, "schema"))
 		return go_on(read_schema(r));
@@ -377,8 +349,8 @@ static int on_item(void *arg, const struct c4_json_item *item)
 	if (!item->value)
 		return 0;
 	if (item->index < 0)
-		return go_on(complain(r, "\"%s\" is %s, expected an array", item->key,
-				      type_name(item->value)));
+		return go_on(c4_json_complain(&r->at, "\"%s\" is %s, expected an array", item->key,
+					      type_name(item->value)));
 	return go_on(conns ? read_connection(r) : read_job(r));
 }
 
@@ -386,12 +358,13 @@ static void judge_document(struct reader *r)
 {
 	const struct c4_json_item top = {.key = "", .index = -1, .line = 1};
 
-	r->item = &top;
+	r->at.item = &top;
 	r->object = NULL;
 	if (!r->schema_seen)
-		complain(r, "no \"schema\", expected \"%s\"", C4_DEMAND_SCHEMA);
+		c4_json_complain(&r->at, "no \"schema\", expected \"%s\"", C4_DEMAND_SCHEMA);
 	if (!r->content_seen)
-		complain(r, "neither \"connections\" nor \"jobs\", expected one of them");
+		c4_json_complain(&r->at,
+				 "neither \"connections\" nor \"jobs\", expected one of them");
 }
 
 static int walk(struct reader *r, const char *text, size_t n)
@@ -402,20 +375,17 @@ static int walk(struct reader *r, const char *text, size_t n)
 	int closed;
 
 	if (rc == -ENOMEM)
-		c4_complain(r->complaints, 0, "out of memory");
-	else if (mistake.line)
-		c4_complain(r->complaints, mistake.line, "column %u: %s", mistake.column,
-			    mistake.what);
-	else if (!rc)
+		c4_complain(r->at.complaints, 0, "out of memory");
+	else if (!c4_json_complain_mistake(r->at.complaints, &mistake) && !rc)
 		judge_document(r);
-	closed = c4_complaints_close(r->complaints);
+	closed = c4_complaints_close(r->at.complaints);
 	return rc ? rc : closed;
 }
 
 static int read_text(struct c4_demand *d, const struct c4_fabric *f, const char *text, size_t n,
 		     struct c4_complaints *complaints)
 {
-	struct reader r = {.f = f, .complaints = complaints};
+	struct reader r = {.f = f, .at.complaints = complaints};
 	int rc;
 
 	c4_demand_init(&r.d);

@@ -2,7 +2,7 @@
 #include "planner/io/json_walk.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -196,4 +196,42 @@ int c4_json_walk(const char *text, size_t n, const char *const *streamed, c4_jso
 		return rc;
 	peek(&w);
 	return w.at < n ? expected(&w, "nothing after the object") : 0;
+}
+
+/* ---- complaints ------------------------------------------------------------------------------ */
+
+/* `connections[3] (id "c3"): ` */
+static void describe(const struct c4_json_item *item, char *room, size_t size)
+{
+	const json_t *id = json_object_get(item->value, "id");
+	const char *key = id ? "id" : "job";
+	const char *name = json_string_value(json_object_get(item->value, key));
+	long long index = item->index;
+
+	if (index < 0)
+		room[0] = '\0';
+	else if (name)
+		snprintf(room, size, "%s[%lld] (%s \"%.80s\"): ", item->key, index, key, name);
+	else
+		snprintf(room, size, "%s[%lld]: ", item->key, index);
+}
+
+int c4_json_complain(const struct c4_json_place *at, const char *fmt, ...)
+{
+	char what[300], item[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	describe(at->item, item, sizeof item);
+	c4_complain(at->complaints, at->item->line, "%s%s", item, what);
+	return -EINVAL;
+}
+
+bool c4_json_complain_mistake(struct c4_complaints *c, const struct c4_json_mistake *mistake)
+{
+	if (mistake->line)
+		c4_complain(c, mistake->line, "column %u: %s", mistake->column, mistake->what);
+	return mistake->line != 0;
 }

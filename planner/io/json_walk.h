@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * json_walk.h - a large JSON document piece by piece: one object whose long arrays are handed over
- * element by element, so that a million of them never stand in memory at once. One thread.
+ * element by element, so that a million of them never stand in memory at once; and complaints of
+ * those who read it so. One thread.
  */
 #ifndef C4_PLANNER_JSON_WALK_H
 #define C4_PLANNER_JSON_WALK_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "planner/io/complaint.h"
 
 struct c4_json_item {
 	const char *key;     /* member of the document */
@@ -24,6 +28,22 @@ struct c4_json_mistake {
 	uint32_t line, column; /* from 1 */
 	char what[200];
 };
+
+/* Where a reader is, for its complaints. */
+struct c4_json_place {
+	struct c4_complaints *complaints;
+	const struct c4_json_item *item;
+};
+
+/*
+ * `FILE:LINE: connections[3] (id "c3"): …`: the item is named by its "id", else its "job"; a member
+ * as a whole by its line only. Always -EINVAL.
+ */
+int c4_json_complain(const struct c4_json_place *at, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Tells the syntax error that ended a walk. False: there was none. */
+bool c4_json_complain_mistake(struct c4_complaints *c, const struct c4_json_mistake *mistake);
 
 /*
  * streamed: keys, NULL at the end; a member of this name that is no array comes as a whole. Members

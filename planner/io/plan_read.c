@@ -7,28 +7,16 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "planner/io/complaint.h"
 #include "planner/io/json_walk.h"
 
 struct reader {
 	const struct c4_plan_visitor *v;
 	struct c4_plan_summary sum;
-	struct c4_complaints *complaints;
-	const struct c4_json_item *item;
+	struct c4_json_place at;
 	bool schema_seen;
 };
 
 /* ---- records --------------------------------------------------------------------------------- */
-
-static int complain(struct reader *r, const char *what)
-{
-	if (r->item->index < 0)
-		c4_complain(r->complaints, r->item->line, "%s", what);
-	else
-		c4_complain(r->complaints, r->item->line, "%s[%lld]: %s", r->item->key,
-			    (long long)r->item->index, what);
-	return -EINVAL;
-}
 
 static bool take_u32(const json_t *o, const char *key, uint32_t most, uint32_t *ret)
 {
@@ -110,8 +98,8 @@ const char *c4_plan_record_parse(const json_t *o, const char *way, struct c4_pla
 
 static void read_summary(struct reader *r)
 {
-	const json_t *v = r->item->value;
-	const char *key = r->item->key;
+	const json_t *v = r->at.item->value;
+	const char *key = r->at.item->key;
 	double *real = NULL;
 
 	if (!strcmp(key, "max_link_load"))
@@ -130,11 +118,12 @@ static void read_summary(struct reader *r)
 
 static int read_schema(struct reader *r)
 {
-	const char *schema = json_string_value(r->item->value);
+	const char *schema = json_string_value(r->at.item->value);
 
 	r->schema_seen = true;
 	if (!schema || strcmp(schema, C4_PLAN_SCHEMA) != 0)
-		return complain(r, "not a plan, expected schema \"" C4_PLAN_SCHEMA "\"");
+		return c4_json_complain(&r->at,
+					"not a plan, expected schema \"" C4_PLAN_SCHEMA "\"");
 	return 0;
 }
 
@@ -144,13 +133,13 @@ static int visit(struct reader *r, const char *way, uint64_t *count,
 	struct c4_plan_record record;
 	const char *wrong;
 
-	if (r->item->index < 0)
-		return r->item->value ? complain(r, "expected an array") : 0;
-	wrong = c4_plan_record_parse(r->item->value, way, &record);
+	if (r->at.item->index < 0)
+		return r->at.item->value ? c4_json_complain(&r->at, "expected an array") : 0;
+	wrong = c4_plan_record_parse(r->at.item->value, way, &record);
 	if (wrong)
-		return complain(r, wrong);
+		return c4_json_complain(&r->at, "%s", wrong);
 	if (!record.id)
-		return complain(r, "no \"id\", expected a name");
+		return c4_json_complain(&r->at, "no \"id\", expected a name");
 	++*count;
 	return call ? call(r->v->arg, &record) : 0;
 }
@@ -159,7 +148,7 @@ static int on_item(void *arg, const struct c4_json_item *item)
 {
 	struct reader *r = arg;
 
-	r->item = item;
+	r->at.item = item;
 	if (!strcmp(item->key, "schema"))
 		return read_schema(r);
 	if (!strcmp(item->key, "routes"))
@@ -179,14 +168,12 @@ int c4_plan_read(const char *name, const char *text, size_t n, const struct c4_p
 	static const char *const streamed[] = {"routes", "moves", "unplaced", NULL};
 	struct c4_complaints c = {.out = errors, .file = name};
 	struct c4_json_mistake mistake = {0};
-	struct reader r = {.v = v, .complaints = &c};
+	struct reader r = {.v = v, .at.complaints = &c};
 	int rc;
 
 	r.sum.max_load = r.sum.lower_bound = r.sum.max_util = r.sum.util_bound = (double)NAN;
 	rc = c4_json_walk(text, n, streamed, on_item, &r, &mistake);
-	if (rc == -EINVAL && mistake.line)
-		c4_complain(&c, mistake.line, "column %u: %s", mistake.column, mistake.what);
-	else if (!rc && !r.schema_seen) {
+	if (!c4_json_complain_mistake(&c, &mistake) && !rc && !r.schema_seen) {
 		c4_complain(&c, 0, "no \"schema\", expected \"" C4_PLAN_SCHEMA "\"");
 		rc = -EINVAL;
 	}

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "planner/model/assign/assign.h"
-#include "planner/model/fabric/clos.h"
+#include "tests/unit/clos_fabric.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PLAN_SLOW 1 /* a sanitizer: cases are smaller */
@@ -81,20 +81,13 @@ static inline void case_release(struct plan_case *c)
 	c4_fabric_release(&c->f);
 }
 
-/* gbps 0: 400; rails and planes 0: 1 */
 static inline void case_clos(struct plan_case *c, struct c4_clos shape)
 {
-	struct c4_fault fault;
-
 	case_init(c);
-	shape.gbps = shape.gbps > 0 ? shape.gbps : 400;
-	shape.rails = shape.rails ? shape.rails : 1;
-	shape.planes = shape.planes ? shape.planes : 1;
+	clos_fabric(&c->f, shape);
 	snprintf(c->name, sizeof c->name, "L%u S%u H%u R%u P%u pods %u cores %u", shape.leaves,
-		 shape.spines, shape.hosts_per_leaf, shape.rails, shape.planes, shape.pods,
-		 shape.cores);
-	if (c4_clos_make(&c->f, &shape, &fault))
-		case_stop(c, fault.what);
+		 shape.spines, shape.hosts_per_leaf, shape.rails + !shape.rails,
+		 shape.planes + !shape.planes, shape.pods, shape.cores);
 }
 
 /* src and dst are NICs. */

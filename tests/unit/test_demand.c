@@ -14,8 +14,8 @@
 
 #include "planner/io/demand_json.h"
 #include "planner/io/json_walk.h"
-#include "planner/model/fabric/clos.h"
 #include "planner/model/demand/demand.h"
+#include "tests/unit/clos_fabric.h"
 
 struct world {
 	struct c4_fabric f;
@@ -27,18 +27,12 @@ struct world {
 /* 4 leaves per rail, 2 hosts per leaf, 2 rails, 2 planes: h0 … h7 with r0p0 … r1p1. */
 static int make_world(void **state)
 {
-	const struct c4_clos shape = {.leaves = 4,
-				      .spines = 2,
-				      .hosts_per_leaf = 2,
-				      .rails = 2,
-				      .planes = 2,
-				      .gbps = 400};
+	struct c4_clos shape = {.leaves = 4, .spines = 2, .hosts_per_leaf = 2};
 	struct world *w = calloc(1, sizeof *w);
-	struct c4_fault fault;
 
 	assert_non_null(w);
-	c4_fabric_init(&w->f);
-	assert_int_equal(c4_clos_make(&w->f, &shape, &fault), 0);
+	shape.rails = shape.planes = 2;
+	clos_fabric(&w->f, shape);
 	c4_demand_init(&w->d);
 	*state = w;
 	return 0;

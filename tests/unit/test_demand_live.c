@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "planner/io/demand_live.h"
-#include "planner/model/fabric/clos.h"
+#include "tests/unit/clos_fabric.h"
 
 struct world {
 	struct c4_fabric f;
@@ -25,18 +25,11 @@ struct world {
 /* h0 … h7, two a leaf, four rails. */
 static int make_world(void **state)
 {
-	const struct c4_clos shape = {.leaves = 4,
-				      .spines = 2,
-				      .hosts_per_leaf = 2,
-				      .rails = 4,
-				      .planes = 1,
-				      .gbps = 400};
 	struct world *w = calloc(1, sizeof *w);
-	struct c4_fault fault;
 
 	assert_non_null(w);
-	c4_fabric_init(&w->f);
-	assert_int_equal(c4_clos_make(&w->f, &shape, &fault), 0);
+	clos_fabric(&w->f,
+		    (struct c4_clos){.leaves = 4, .spines = 2, .hosts_per_leaf = 2, .rails = 4});
 	c4_demand_init(&w->d);
 	w->comms = json_pack("{s:[]}", "comms");
 	w->ranks = json_pack("{s:[]}", "ranks");

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "planner/model/fabric/clos.h"
 #include "planner/model/demand/pattern.h"
+#include "tests/unit/clos_fabric.h"
 
 #define N_MAX 70u
 
@@ -174,18 +174,13 @@ struct world {
 /* h0 … h7, two a leaf, with NICs r0p0 … r1p1; h8 with r0p0 only, h9 with another rail. */
 static int make_world(void **state)
 {
-	const struct c4_clos shape = {.leaves = 4,
-				      .spines = 2,
-				      .hosts_per_leaf = 2,
-				      .rails = 2,
-				      .planes = 2,
-				      .gbps = 400};
+	struct c4_clos shape = {.leaves = 4, .spines = 2, .hosts_per_leaf = 2};
 	struct world *w = calloc(1, sizeof *w);
 	struct c4_fault fault;
 
 	assert_non_null(w);
-	c4_fabric_init(&w->f);
-	assert_int_equal(c4_clos_make(&w->f, &shape, &fault), 0);
+	shape.rails = shape.planes = 2;
+	clos_fabric(&w->f, shape);
 	assert_true(c4_fabric_add_host(&w->f, "h8", &fault) >= 0);
 	assert_true(c4_fabric_add_nic(&w->f, "r0p0", "leaf3", 0, 0, &fault) >= 0);
 	assert_true(c4_fabric_add_host(&w->f, "h9", &fault) >= 0);

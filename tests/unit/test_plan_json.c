@@ -15,7 +15,7 @@
 
 #include "planner/io/plan_json.h"
 #include "planner/io/plan_read.h"
-#include "planner/model/fabric/clos.h"
+#include "tests/unit/clos_fabric.h"
 
 struct world {
 	struct c4_fabric f;
@@ -50,19 +50,12 @@ static void add(struct world *w, const char *id, const char *src, const char *ds
  */
 static int make_world(void **state)
 {
-	const struct c4_clos shape = {.leaves = 4,
-				      .spines = 2,
-				      .hosts_per_leaf = 2,
-				      .rails = 1,
-				      .planes = 1,
-				      .pods = 2,
-				      .gbps = 400};
 	struct world *w = calloc(1, sizeof *w);
 	struct c4_fault fault;
 
 	assert_non_null(w);
-	c4_fabric_init(&w->f);
-	assert_int_equal(c4_clos_make(&w->f, &shape, &fault), 0);
+	clos_fabric(&w->f,
+		    (struct c4_clos){.leaves = 4, .spines = 2, .hosts_per_leaf = 2, .pods = 2});
 	free(w->f.link_of);
 	free(w->f.link_at);
 	w->f.link_of = w->f.link_at = NULL;
@@ -348,7 +341,10 @@ static void test_what_is_no_plan_is_refused(void **state)
 	refuses(w, "{\"schema\":\"c4.demand/v1\"}", "not a plan, expected");
 	refuses(w, "{\"schema\":\"c4.plan/v1\",\"routes\":3}", "expected an array");
 	refuses(w, HEAD "{}]}", "p.json:2: routes[0]: no \"id\"");
-	refuses(w, HEAD "{\"id\":\"a\",\"qp\":-1}]}", "\"qp\", expected");
+	refuses(w, HEAD "{\"id\":\"a\",\"qp\":-1}]}",
+		"p.json:2: routes[0] (id \"a\"): \"qp\", expected");
+	refuses(w, HEAD "{\"job\":\"j\"}]}", "p.json:2: routes[0] (job \"j\"): no \"id\"");
+	refuses(w, HEAD "7]}", "p.json:2: routes[0]: no \"id\"");
 	refuses(w, HEAD "{\"id\":\"a\",\"qp\":128}]}", "\"qp\", expected");
 	refuses(w, HEAD "{\"id\":\"a\",\"sport\":65536}]}", "\"sport\", expected");
 	refuses(w, HEAD "{\"id\":\"a\",\"path\":[1]}]}", "expected the path");

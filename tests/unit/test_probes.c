@@ -13,8 +13,8 @@
 
 #include "planner/io/oracle_spec.h"
 #include "planner/io/probes.h"
-#include "planner/model/fabric/clos.h"
 #include "planner/model/oracle/path.h"
+#include "tests/unit/clos_fabric.h"
 
 #define HEAD "{\"schema\":\"c4.probes/v1\",\n\"probes\":["
 
@@ -26,18 +26,11 @@ struct world {
 
 static int make_world(void **state)
 {
-	const struct c4_clos shape = {.leaves = 2,
-				      .spines = 4,
-				      .hosts_per_leaf = 2,
-				      .rails = 1,
-				      .planes = 1,
-				      .gbps = 400};
 	struct world *w = calloc(1, sizeof *w);
 	struct c4_fault fault;
 
 	assert_non_null(w);
-	c4_fabric_init(&w->f);
-	assert_int_equal(c4_clos_make(&w->f, &shape, &fault), 0);
+	clos_fabric(&w->f, (struct c4_clos){.leaves = 2, .spines = 4, .hosts_per_leaf = 2});
 	assert_int_equal(c4_oracle_spec("table", &w->o, &fault), 0);
 	*state = w;
 	return 0;
@@ -89,6 +82,8 @@ static void test_mistakes_are_told(void **state)
 	refuses(w, "{\"schema\":\"c4.probes/v1\",\"probes\":{}}", -EINVAL, "expected an array");
 	refuses(w, HEAD "{\"src\":\"h0\",\"dst\":\"h9\"}]}", -EINVAL,
 		"p:2: probes[0]: \"src\" and");
+	refuses(w, HEAD "{" PAIR "\"sport\":50000},\n7]}", -EINVAL,
+		"p:3: probes[1]: \"src\" and"); /* the second is told, too */
 	refuses(w, HEAD "{" PAIR "\"sport\":80}]}", -EINVAL, "\"sport\", expected a port from");
 	refuses(w, HEAD "{" PAIR "\"sport\":50000,\"path\":[\"leaf0\",\"leaf1\"]}]}", -EINVAL,
 		"no such path");

@@ -36,18 +36,15 @@ static uint32_t layer_of(struct c4_group *g, double size)
 	uint32_t best = 0;
 
 	for (uint32_t i = 0; i < g->n_layers; i++)
-		if (fabs(g->size[i] - size) <= 1e-6 * size)
+		if (c4_place_same_size(g->size[i], size))
 			return i;
 	if (g->n_layers < C4_PLACE_LAYERS_MAX) {
 		g->size[g->n_layers] = g->least[g->n_layers] = size;
 		return g->n_layers++;
 	}
-	for (uint32_t i = 1; i < g->n_layers; i++) {
-		double now = g->size[best], other = g->size[i];
-
-		if (now < size ? other > now : other >= size && other < now)
+	for (uint32_t i = 1; i < g->n_layers; i++)
+		if (c4_place_rounds_better(size, g->size[best], g->size[i]))
 			best = i;
-	}
 	g->least[best] = fmin(g->least[best], size);
 	return best;
 }

@@ -8,8 +8,6 @@
 #include "common/ds/vec.h"
 #include "planner/model/assign/place_caps.h"
 
-#define SAME_SIZE 1e-6 /* relative */
-
 /* Entries in a log of a QP that is taken up or put down: two, and some for care. */
 #define CHANGES_OF_ONE 4u
 
@@ -35,22 +33,13 @@ void c4_place_release(struct c4_place *p)
 	*p = (struct c4_place){0};
 }
 
-static bool same_size(double a, double b)
-{
-	return fabs(a - b) <= SAME_SIZE * b;
-}
-
-/* No layer of this size may be made any more: the smallest larger one, or the largest. */
 static uint32_t nearest_layer(const struct c4_place *p, double unit)
 {
 	uint32_t best = 0;
 
-	for (uint32_t i = 1; i < p->n_layers; i++) {
-		double now = p->layers[best].unit, other = p->layers[i].unit;
-
-		if (now < unit ? other > now : other >= unit && other < now)
+	for (uint32_t i = 1; i < p->n_layers; i++)
+		if (c4_place_rounds_better(unit, p->layers[best].unit, p->layers[i].unit))
 			best = i;
-	}
 	return best;
 }
 
@@ -61,7 +50,7 @@ int64_t c4_place_layer(struct c4_place *p, double unit)
 	struct c4_place_layer *l = &p->layers[p->n_layers];
 
 	for (uint32_t i = 0; i < p->n_layers; i++)
-		if (same_size(p->layers[i].unit, unit))
+		if (c4_place_same_size(p->layers[i].unit, unit))
 			return i;
 	for (uint32_t i = 0; i < p->n_layers; i++)
 		if (p->layers[i].unit <= 0) { /* retired */

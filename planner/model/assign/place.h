@@ -14,6 +14,8 @@
 #ifndef C4_PLANNER_PLACE_H
 #define C4_PLANNER_PLACE_H
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "planner/model/assign/bound.h"
@@ -44,6 +46,21 @@ struct c4_place {
 	struct c4_placed *touched;
 	uint32_t n_touched, cap_touched;
 };
+
+/* QPs of one layer. */
+static inline bool c4_place_same_size(double a, double b)
+{
+	return fabs(a - b) <= 1e-6 * b;
+}
+
+/*
+ * Where no layer can be made any more a size counts as the smallest larger one, else as the
+ * largest: `other` is better for it than `now`.
+ */
+static inline bool c4_place_rounds_better(double size, double now, double other)
+{
+	return now < size ? other > now : other >= size && other < now;
+}
 
 /* No layers, utilisation limit 0. The net must outlive the place. */
 void c4_place_init(struct c4_place *p, const struct c4_net *net);
