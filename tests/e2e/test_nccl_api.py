@@ -190,3 +190,33 @@ def test_doctor_names_what_is_wrong(tmp_path):
     assert "no process is recorded" in found["segment"]
     runtime.chmod(0o777)
     assert "chmod" in bad(doctor(runtime))["directory"]
+
+
+# ---- the script for a machine with a GPU --------------------------------------------------------
+
+def gpu_script(out, *options):
+    """tests/gpu/run.py, NCCL's part played by nccl_host; (exit status, what it wrote)."""
+    done = subprocess.run([str(REPO / "tests" / "gpu" / "run.py"), "--pretend", "--only",
+                           "record-ring,overhead-8KiB", *options], capture_output=True, text=True,
+                          timeout=200, env={**os.environ, "C4_BUILD": str(BUILD),
+                                            "C4_GPU_OUT": str(out)})
+    assert (out / "RESULTS.md").read_text().count("overhead-8KiB") == 4, done.stdout + done.stderr
+    return done.returncode, json.loads((out / "results.json").read_text())
+
+
+@pytest.mark.long
+def test_gpu_script_loses_nothing(tmp_path):
+    """A step that fails is a row, the others have their turn, and a later run takes it up again."""
+    (tmp_path / "recorded-ring.tar.gz").mkdir()
+    status, results = gpu_script(tmp_path)
+    assert status == 1
+    assert "failed: IsADirectoryError" in str(results["records"]["record-ring"])
+    ratios = results["overhead"]["overhead-8KiB"]
+    assert [row[1] for row in ratios] == ["off", "c4, duty cycle", "c4, all steps", "Inspector"]
+    assert all(float(row[2].split()[0]) > 0 for row in ratios), ratios
+    (tmp_path / "recorded-ring.tar.gz").rmdir()
+    status, results = gpu_script(tmp_path, "--continue", str(tmp_path / "results.json"))
+    assert status == 0
+    assert "lines" in str(results["records"]["record-ring"])
+    assert results["overhead"]["overhead-8KiB"] == ratios
+    assert (tmp_path / "recorded-ring.tar.gz").stat().st_size > 10_000
