@@ -8,7 +8,8 @@
 STATE is the bed's directory (Fabric.state). The second form is what a launcher such as mpirun
 takes for its rsh agent, so a job's own processes may start others on other hosts of the bed.
 What the command sees differently from its caller: the network, the host name, /etc/hosts and
-its like (no look-up may leave the bed), and /sys, whose class/net is that of the network.
+its like (no look-up may leave the bed), /dev/shm, of which each host has its own, and /sys,
+whose class/net is that of the network. Processes and the other files are those of the machine.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 
 NEWNS, NEWUTS, NEWUSER, NEWNET = 0x00020000, 0x04000000, 0x10000000, 0x40000000
-MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
+MS_BIND, MS_REC, MS_SLAVE, MNT_DETACH = 0x1000, 0x4000, 0x80000, 2
 OPEN_TREE, MOVE_MOUNT = 428, 429  # the same on every architecture
 AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE, MOVE_EMPTY_PATH = -100, 0x8000, 1, 4
 
@@ -58,6 +59,13 @@ def enter_nest(holder):
     os.chdir(here)
 
 
+def own_shm(path):
+    """Shared memory of this host alone. Who comes from another host has that one's on top."""
+    if not os.path.isdir(path):
+        libc.umount2(b"/dev/shm", MNT_DETACH)
+    must(mount(path, "/dev/shm", None, MS_BIND), f"mount {path}")
+
+
 def fresh_sys():
     """/sys/class/net of this network; control groups stay where programs look for them. Not
     every kernel lets a user do so, and few programs care: failure is no error."""
@@ -79,6 +87,7 @@ def enter(state, host):
     for file in sorted((state / "etc").iterdir()):
         if os.path.exists(f"/etc/{file.name}"):
             must(mount(str(file), f"/etc/{file.name}", None, MS_BIND), f"mount {file}")
+    own_shm(f"{bed['shm']}/{host}")
     fresh_sys()
     socket.sethostname(host)
 

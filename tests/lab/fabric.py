@@ -16,8 +16,8 @@ Leaves choose the spine by a hash of addresses, protocol and ports with the seed
 do: the same seed gives the same map from source port to spine. With symmetric=True all leaves have
 the same seed, so both directions of a connection take one spine; otherwise each has its own.
 
-The names h1 … resolve to the management network inside the bed. Nothing of the bed touches
-the machine's own network; two beds of different prefix do not see each other. Needs no root
+The names h1 … resolve to the management network inside the bed; each node has its own host name
+and /dev/shm (enter.py). Nothing of the bed touches the machine's own network; two beds of different prefix do not see each other. Needs no root
 where users may have namespaces (nest.py); Fabric.why_not() says in a sentence why there can
 be no bed here, or is None.
 """
@@ -140,6 +140,7 @@ class Fabric:
         self.leaves, self.spines, self.hosts_per_leaf = leaves, spines, hosts_per_leaf
         self.rate_mbit, self.seed, self.symmetric, self.prefix = rate_mbit, seed, symmetric, prefix
         self.state = nest.state_root() / prefix
+        self.shm = Path("/dev/shm") / f"c4-lab-{os.geteuid()}-{prefix}"
         self.nest = None
         self.congestion = None  # what the hosts' connections use
         self.slowed, self.cuts, self.caps, self.drops = {}, set(), {}, []
@@ -230,6 +231,7 @@ class Fabric:
             self.nest.open()
             self.save()
             self._write_names()
+            self._make_shm()
             self.nest.ip([f"netns add {self.namespace(node)}" for node in self.nodes()])
             self._configure()
             self.nest.ip(self._cables())
@@ -249,23 +251,31 @@ class Fabric:
     def down(self):
         """Ends what runs in the bed and removes the bed, also one that another process made."""
         place = self.nest or self._recorded()
+        (self.state / "bed.json").unlink(missing_ok=True)  # nobody enters any more
+        names = [n for n in place.names() if n.startswith(f"{self.prefix}-")] if place else []
+        self._end_programs(place, names)
         if place:
-            names = [name for name in place.names() if name.startswith(f"{self.prefix}-")]
-            place.kill(names)
             if place.way == "root":
                 place.ip([f"netns del {name}" for name in names], force=True)
                 self._forget_names(names)
             place.close()
-        for popen in self.started:
-            popen.wait()
-        self.started.clear()
         shutil.rmtree(self.state, ignore_errors=True)
+        shutil.rmtree(self.shm, ignore_errors=True)
         try:
             self.state.parent.rmdir()
         except OSError:
             pass  # other beds
         self.nest = None
         self.slowed, self.cuts, self.caps, self.drops = {}, set(), {}, []
+
+    def _end_programs(self, place, names):
+        """Ends what is in the bed and what is on its way there."""
+        mine = f"C4_LAB={self.state}"
+        wanted = place.networks(names) if place else set()
+        nest.end(lambda: [pid for pid in nest.processes()
+                          if nest.network(pid) in wanted or nest.carries(pid, mine)])
+        while self.started:
+            self.started.pop().wait()
 
     def _recorded(self):
         """The place of a bed of this prefix that is up, or half up, or was once."""
@@ -283,7 +293,7 @@ class Fabric:
         bed = {key: getattr(self, key) for key in (
             "leaves", "spines", "hosts_per_leaf", "rate_mbit", "seed", "symmetric", "prefix",
             "congestion", "slowed", "caps")}
-        bed.update(cuts=sorted(self.cuts), holder=self.nest.holder,
+        bed.update(cuts=sorted(self.cuts), shm=str(self.shm), holder=self.nest.holder,
                    holder_started=nest.started(self.nest.holder) if self.nest.holder else None)
         new = self.state / "bed.json.new"
         new.write_text(json.dumps(bed, indent=1) + "\n")
@@ -304,6 +314,13 @@ class Fabric:
         if self.nest is None:
             raise Error(f"bed {prefix!r} is gone")
         return self
+
+    def _make_shm(self):
+        """Each node's /dev/shm, as the machine sees it: shm / node."""
+        self.shm.mkdir(mode=0o755)
+        for node in self.nodes():
+            (self.shm / node).mkdir()
+            (self.shm / node).chmod(0o1777)
 
     def _write_names(self):
         """Names of the bed for all its nodes; without them each look-up waits for a name server."""
@@ -489,9 +506,7 @@ class Fabric:
 
     def heal(self):
         """Ends what runs in the bed, and every fault that was put into it."""
-        self.nest.kill([self.namespace(node) for node in self.nodes()])
-        while self.started:
-            self.started.pop().wait()
+        self._end_programs(self.nest, [self.namespace(node) for node in self.nodes()])
         for link in self._links():
             if link.key() in self.cuts or link.key() in self.slowed:
                 link.restore()

@@ -55,7 +55,7 @@ class Loop:
     def start_planner(self):
         self._start("planner", "mgmt", "c4planner", "--listen", PLANNER,
                     "--fabric", self.dir / "fabric.yaml", "--state", self.dir / "planner.state",
-                    "--flows", *(["--report", COLLECTOR] if self.with_collector else []),
+                    "--flows", *(["--collector", COLLECTOR] if self.with_collector else []),
                     *self.planner_options)
 
     def start_agent(self, host):

@@ -129,6 +129,42 @@ def started(pid):
     return None if fields[0] == "Z" else int(fields[19])
 
 
+def processes():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def network(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return None
+
+
+def carries(pid, variable):
+    """Whether a process was started with this NAME=VALUE in its environment."""
+    try:
+        return variable.encode() + b"\0" in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def end(find, seconds=10):
+    """Ends all processes that find() returns, until it returns none: some are being born."""
+    limit = time.monotonic() + seconds
+    while True:
+        pids = [pid for pid in find() if pid != os.getpid() and started(pid)]
+        if not pids:
+            return
+        if time.monotonic() > limit:
+            raise Error(f"processes {pids} do not end")
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
+
+
 class Nest:
     """The namespaces' place: way is "root" or "user", holder the pid that keeps the latter."""
 
@@ -206,32 +242,7 @@ class Nest:
     def pids(self, names):
         """Processes inside these namespaces, whoever started them."""
         wanted = self.networks(names)
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                if os.readlink(entry / "ns/net") in wanted:
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
-
-    def kill(self, names, seconds=10):
-        """Ends every process inside these namespaces, those that are being born, too."""
-        end = time.monotonic() + seconds
-        while True:
-            pids = [pid for pid in self.pids(names) if started(pid)]
-            if not pids:
-                return
-            if time.monotonic() > end:
-                raise Error(f"processes {pids} do not end")
-            for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            time.sleep(0.01)
+        return [pid for pid in processes() if network(pid) in wanted]
 
 
 def write_settings():

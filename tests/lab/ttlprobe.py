@@ -42,9 +42,11 @@ def probe(kind, target, ttl, port):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
-        sock.bind(("", port))
-        status = sock.connect_ex(target)
-        if status not in (0, errno.EINPROGRESS):
+        try:
+            sock.bind(("", port))
+        except OSError:  # in use: its path cannot be asked this way
+            return None
+        if sock.connect_ex(target) not in (0, errno.EINPROGRESS):
             return None
         if kind == socket.SOCK_DGRAM:
             sock.send(b"c4")
