@@ -257,7 +257,7 @@ class Fabric:
         if place:
             if place.way == "root":
                 place.ip([f"netns del {name}" for name in names], force=True)
-                self._forget_names(names)
+                self._forget_names()
             place.close()
         shutil.rmtree(self.state, ignore_errors=True)
         shutil.rmtree(self.shm, ignore_errors=True)
@@ -342,10 +342,9 @@ class Fabric:
                 ours.mkdir(exist_ok=True)
                 (ours / self.namespace(node)).symlink_to(etc)
 
-    @staticmethod
-    def _forget_names(names):
-        for name in names:
-            (Path("/etc/netns") / name).unlink(missing_ok=True)
+    def _forget_names(self):
+        for link in Path("/etc/netns").glob(f"{self.prefix}-*"):
+            link.unlink(missing_ok=True)
         try:
             os.rmdir("/etc/netns")
         except OSError:

@@ -22,6 +22,8 @@
  */
 #include <infiniband/verbs.h>
 
+#include <rdma/ib_user_verbs.h>
+
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -521,14 +523,22 @@ static int wait_drained(struct ibv_qp *qp)
 
 /*
  * rxe holds back what is posted but not begun when a queue pair goes to SQD, and does not go on
- * by itself when it is back in RTS, only at the next doorbell. One that nobody posts for: a request
- * refused by the provider (an atomic operation without room for its result) still rings it.
+ * by itself when it is back in RTS, only at the next doorbell. This rings it without a request.
  */
 static int kick(struct ibv_qp *qp)
 {
-	struct ibv_send_wr wr = { .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD }, *bad;
+	struct ib_uverbs_post_send_resp answer;
+	struct {
+		struct ib_uverbs_cmd_hdr header;
+		struct ib_uverbs_post_send body;
+	} order = {
+		.header = { .command = IB_USER_VERBS_CMD_POST_SEND, .in_words = sizeof(order) / 4,
+			    .out_words = sizeof(answer) / 4 },
+		.body = { .response = (uintptr_t)&answer, .qp_handle = qp->handle,
+			  .wqe_size = sizeof(struct ibv_send_wr) },
+	};
 
-	return ibv_post_send(qp, &wr, &bad) == EINVAL ? 0 : EIO;
+	return write(qp->context->cmd_fd, &order, sizeof(order)) == sizeof(order) ? 0 : errno;
 }
 
 static int relabel(struct flow *f, uint32_t label)
@@ -690,6 +700,44 @@ static void step_trial(void)
 	barrier();
 }
 
+static void step_dead(const char *labels)
+{
+	struct flow *f = &me.flow[0];
+	struct ibv_qp_attr a = { 0 };
+	struct ibv_qp_init_attr init;
+	uint32_t label = next_label(&labels, 0);
+	long began;
+
+	if (me.name == 'B') {
+		for (int k = 0; k < 8; k++)
+			post_recv(0);
+		barrier();
+		barrier();
+		return;
+	}
+	barrier();
+	for (int k = 0; k < 4; k++)
+		post_send(0, 60000);
+	printf("{\"step\":\"dead\",\"came\":%d", came_within(300000));
+	printf(",\"sqd\":%d", set_state(f->qp, IBV_QPS_SQD));
+	verbs.query_qp(f->qp, &a, IBV_QP_STATE, &init);
+	printf(",\"state\":%d,\"draining\":%d", a.qp_state, a.sq_draining);
+	printf(",\"ST|AV\":%d", set_path(f, IBV_QPS_SQD, label, ST | AV));
+	printf(",\"RTS\":%d", set_state(f->qp, IBV_QPS_RTS));
+	printf(",\"SQD\":%d", set_state(f->qp, IBV_QPS_SQD));
+	printf(",\"AV\":%d", set_path(f, IBV_QPS_SQD, label, AV));
+	verbs.query_qp(f->qp, &a, IBV_QP_STATE, &init);
+	printf(",\"draining\":%d", a.sq_draining);
+	began = now_us();
+	printf(",\"drained\":%d,\"us\":%ld", wait_drained(f->qp), now_us() - began);
+	printf(",\"rts\":%d", set_state(f->qp, IBV_QPS_RTS));
+	printf(",\"kick\":%d", kick(f->qp));
+	printf(",\"left\":[%d", came_within(1000000)); for (int k=0;k<4;k++) printf(",%d", came_within(100000));
+	printf("]}\n");
+	fflush(stdout);
+	barrier();
+}
+
 /* ---- steps ---------------------------------------------------------------------------------- */
 
 static void step_exec(const char *command)
@@ -736,6 +784,8 @@ static void step(const char *word)
 		step_query();
 	else if (IS("trial"))
 		step_trial();
+	else if (IS("dead"))
+		step_dead(args);
 	else if (IS("exec"))
 		step_exec(args);
 	else if (IS("close"))
