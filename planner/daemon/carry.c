@@ -183,14 +183,15 @@ static int carry_conn(const struct c4_demand *was, const struct c4_conn *c, cons
 }
 
 int c4_carry_demand(const struct c4_carry_side *was, const struct c4_fabric *is,
-		    struct c4_demand *ret)
+		    c4_carry_filter keep, struct c4_demand *ret)
 {
 	uint32_t *nics = map_nics(was->fabric, is);
 	int rc = nics ? 0 : -ENOMEM;
 
 	c4_demand_init(ret);
 	for (uint32_t i = 0; !rc && i < was->demand->n_conns; i++)
-		rc = carry_conn(was->demand, &was->demand->conns[i], nics, ret);
+		if (!keep || keep(&was->demand->conns[i]))
+			rc = carry_conn(was->demand, &was->demand->conns[i], nics, ret);
 	if (rc)
 		c4_demand_release(ret);
 	free(nics);

@@ -29,11 +29,13 @@ int c4_carry_init(struct c4_carry *y, const struct c4_carry_side *was, const str
 		  const struct c4_route *backups, const struct c4_carry_side *is);
 void c4_carry_release(struct c4_carry *y);
 
+typedef bool (*c4_carry_filter)(const struct c4_conn *c);
+
 /*
- * The same connections for another fabric, by names; those whose NICs are gone are left out.
- * Initialises *ret. 0 or -ENOMEM.
+ * The same connections for another fabric, by names; those whose NICs are gone, and those that keep
+ * (NULL: all) does not want, are left out. Initialises *ret. 0 or -ENOMEM.
  */
 int c4_carry_demand(const struct c4_carry_side *was, const struct c4_fabric *is,
-		    struct c4_demand *ret);
+		    c4_carry_filter keep, struct c4_demand *ret);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "planner/daemon/blend.h"
 #include "planner/daemon/diff.h"
 #include "planner/daemon/world.h"
 #include "planner/io/fabric_load.h"
@@ -22,6 +23,7 @@ struct c4_engine {
 	struct c4_engine_config config;
 	struct c4_oracle *oracle;
 	struct c4_source *source; /* the newest, NULL: none yet */
+	struct c4_blend seen;	  /* connections */
 	struct c4_world now;
 	struct c4_links links;
 	uint64_t rates;	  /* c4_fabric_rates() when the newest plan was made */
@@ -47,6 +49,7 @@ void c4_engine_free(struct c4_engine *e)
 		return;
 	c4_oracle_free(e->oracle);
 	c4_source_free(e->source);
+	c4_blend_release(&e->seen);
 	c4_links_release(&e->links);
 	c4_world_release(&e->now);
 	free(e);
@@ -127,6 +130,17 @@ static void report_links(struct c4_engine *e, struct c4_task *t, const struct c4
 
 /* ---- the demand ------------------------------------------------------------------------------ */
 
+static bool keep_nothing(const struct c4_conn *c)
+{
+	(void)c;
+	return false;
+}
+
+static bool keep_told(const struct c4_conn *c)
+{
+	return !c4_blend_is(c);
+}
+
 static int demand_from_source(struct c4_engine *e, struct c4_task *t, const struct c4_fabric *f,
 			      struct c4_demand *d)
 {
@@ -139,21 +153,39 @@ static int demand_from_source(struct c4_engine *e, struct c4_task *t, const stru
 	return rc;
 }
 
+/* What was told, of the newest source, else as it was. -ENOMEM. */
+static int demand_told(struct c4_engine *e, struct c4_task *t, const struct c4_held_fabric *fabric,
+		       struct c4_demand *d)
+{
+	struct c4_carry_side was = c4_world_side(&e->now);
+	c4_carry_filter keep = NULL;
+
+	if (!demand_from_source(e, t, &fabric->fabric, d))
+		return 0;
+	if (e->config.flows_only)
+		keep = keep_nothing;
+	else if (e->config.flows)
+		keep = keep_told; /* what is seen is added again */
+	return c4_carry_demand(&was, &fabric->fabric, keep, d);
+}
+
 /* The demand on a fabric: of the newest source, else the one there is, by names. NULL: no memory.
  */
 static struct c4_held_demand *demand_on(struct c4_engine *e, struct c4_task *t,
 					struct c4_held_fabric *fabric, bool first)
 {
-	struct c4_carry_side was = c4_world_side(&e->now);
 	struct c4_held_demand *h;
 	struct c4_demand d;
 
-	if (!t->source && fabric == e->now.fabric && !first)
+	if (!t->source && !t->flows && fabric == e->now.fabric && !first)
 		return c4_held_demand_hold(e->now.demand);
-	if (demand_from_source(e, t, &fabric->fabric, &d) &&
-	    c4_carry_demand(&was, &fabric->fabric, &d))
+	if (demand_told(e, t, fabric, &d))
 		return NULL;
-	if (fabric == e->now.fabric && c4_demand_equal(&d, was.demand)) {
+	if (e->config.flows && c4_blend_add(&e->seen, &fabric->fabric, &d)) {
+		c4_demand_release(&d);
+		return NULL;
+	}
+	if (fabric == e->now.fabric && c4_demand_equal(&d, &e->now.demand->demand)) {
 		c4_demand_release(&d);
 		return c4_held_demand_hold(e->now.demand);
 	}
@@ -188,6 +220,8 @@ static void restore(struct c4_engine *e, struct c4_task *t, struct c4_held_fabri
 		s.links = (struct c4_links){0};
 		t->links_forgotten = c4_links_apply(&e->links, &fabric->fabric);
 		e->known = true;
+		if (e->config.flows && c4_blend_adopt(&e->seen, fabric, &e->now.demand->demand))
+			failed(t, "out of memory");
 	}
 	t->state.state = rc == -ENOENT ? C4_INPUT_MISSING : rc ? C4_INPUT_BAD : C4_INPUT_READ;
 	first_line(t->state.why, sizeof t->state.why, fault.what);
@@ -385,6 +419,8 @@ void c4_engine_run(struct c4_engine *e, struct c4_task *t)
 		c4_source_free(e->source);
 		e->source = t->source;
 	}
+	if (t->flows)
+		c4_blend_set(&e->seen, t->seen_on, t->flows, t->n_flows);
 	if (t->reload && e->config.fabric)
 		fabric = read_fabric(e, t);
 	if (!fabric)
@@ -393,4 +429,5 @@ void c4_engine_run(struct c4_engine *e, struct c4_task *t)
 		plan_on(e, t, fabric);
 	c4_held_fabric_drop(fabric);
 	t->source = NULL;
+	t->flows = NULL;
 }

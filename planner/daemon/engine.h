@@ -21,6 +21,8 @@ struct c4_engine_config {
 	const char *fabric; /* file; NULL: there will never be one */
 	const char *state;  /* file; NULL: none */
 	struct c4_replan_opts replan;
+	bool flows;	 /* connections that are seen are planned, too … */
+	bool flows_only; /* … and nothing else */
 };
 
 enum c4_input_state {
@@ -42,11 +44,13 @@ struct c4_task {
 	struct c4_source *source;     /* news of the demand; taken. NULL: none */
 	struct c4_link_report *links; /* to be reported; the caller's */
 	uint32_t n_links;
-	const struct c4_held_fabric *seen_on; /* that seen and doubts speak of */
-	const struct c4_seen *seen;	      /* for the oracle; the caller's */
+	struct c4_held_fabric *seen_on; /* that seen, doubts and flows speak of */
+	const struct c4_seen *seen;	/* for the oracle; the caller's */
 	uint32_t n_seen;
 	const uint32_t *doubts; /* switches whose map is stale, likewise */
 	uint32_t n_doubts;
+	struct c4_flow_conn *flows; /* that are seen, on seen_on; taken. NULL: as before */
+	uint32_t n_flows;
 	bool polish;	 /* find the bounds, and a better plan if there is one, of a large one */
 	uint64_t now_ns; /* monotonic */
 	uint64_t now_version; /* versions are at least this: milliseconds since 1970 */

@@ -20,11 +20,13 @@
 
 static struct {
 	const char *fabric, *collector, *demand, *listen, *state, *oracle;
-	int64_t interval_ms, hold_ms, ready_fd;
+	int64_t interval_ms, hold_ms, flows_keep_ms, flows_min_mbps, ready_fd;
+	bool flows;
 } opt = {
 	.listen = "127.0.0.1:7441",
 	.interval_ms = 5000,
 	.hold_ms = 30000,
+	.flows_keep_ms = 600000,
 	.ready_fd = -1,
 };
 
@@ -47,6 +49,13 @@ static const struct c4_opt opts[] = {
 	{"hold", 0, C4_OPT_MS, &opt.hold_ms, "TIME", NULL,
 	 "a link that came back is used again after this, and later if it failed often (30s)", 1,
 	 86400000},
+	{"flows", 0, C4_OPT_FLAG, &opt.flows, NULL, NULL,
+	 "plan for the connections that agents see, beside what is told", 0, 0},
+	{"flows-keep", 0, C4_OPT_MS, &opt.flows_keep_ms, "TIME", NULL,
+	 "… and go on for so long after their last traffic (10min)", 1000, 86400000},
+	{"flows-min", 0, C4_OPT_INT, &opt.flows_min_mbps, "MBPS", NULL,
+	 "… if two hosts send at least so much (1% of the NIC; 1 where its rate is unknown)", 0,
+	 1000000000},
 	{"ready-fd", 0, C4_OPT_INT, &opt.ready_fd, "N", NULL,
 	 "write \"PORT\\n\" to descriptor N once listening, and close it", 0, INT_MAX},
 	{0},
@@ -179,6 +188,9 @@ static bool start_planner(struct program *p)
 		.demand = opt.demand,
 		.collector = opt.collector,
 		.interval_ns = (uint64_t)opt.interval_ms * 1000000,
+		.flows = opt.flows,
+		.pairs = {.keep_ns = (uint64_t)opt.flows_keep_ms * 1000000,
+			  .least_gbps = (double)opt.flows_min_mbps / 1000},
 	};
 	struct c4_oracle *oracle;
 	int rc;

@@ -16,7 +16,8 @@
 #define SECOND_NS     1000000000ull
 #define PAUSE_MIN_NS  SECOND_NS
 #define PAUSE_MAX_NS  (60 * SECOND_NS)
-#define GOSSIP_GAP_NS SECOND_NS /* nor is it made anew for each thing that an agent saw */
+#define SETTLED_NS    (10 * SECOND_NS) /* agents have told by then what there is */
+#define GOSSIP_GAP_NS SECOND_NS	       /* nor is it made anew for each thing that an agent saw */
 #define SAVE_GAP_NS   SECOND_NS /* a plan that changes all the time is not written all the time */
 
 static const struct {
@@ -83,6 +84,9 @@ static void hand_over_gossip(struct c4_planner *p, uint64_t now_ns)
 
 	free(p->plan.seen);
 	p->plan.seen = r->seen;
+	if (r->pairs.changed)
+		p->plan.task.flows = c4_pairs_list(&r->pairs, &p->plan.task.n_flows);
+	p->demanded |= p->plan.task.flows != NULL;
 	p->plan.task.seen_on = r->edition ? r->edition->fabric : NULL;
 	p->plan.task.seen = r->seen;
 	p->plan.task.n_seen = r->n_seen;
@@ -159,7 +163,7 @@ static void adopt_edition(struct c4_planner *p, struct c4_edition *e)
 	c4_edition_drop(p->edition);
 	p->edition = e;
 	c4_journal_add(&p->journal, e->delta);
-	if (c4_routes_follow(&p->routes, e, c4_wall_ns() / 1000000))
+	if (c4_routes_follow(&p->routes, e, c4_mono_ns(), c4_wall_ns() / 1000000))
 		c4_warn("routes: out of memory: agents are told the plan before");
 	for (int i = 0; i < C4_SHIFT_MAX; i++)
 		p->stats.moves[i] += d->by_reason[i];
@@ -205,7 +209,8 @@ static void on_planned(uv_work_t *w, int status)
 
 static bool gossip_wanted(const struct c4_planner *p, uint64_t now_ns)
 {
-	return (p->routes.n_seen || p->routes.n_doubts) && now_ns >= p->gossip.next_ns;
+	return (p->routes.n_seen || p->routes.n_doubts || p->routes.pairs.changed) &&
+	       now_ns >= p->gossip.next_ns;
 }
 
 static bool plan_wanted(const struct c4_planner *p, uint64_t now_ns)
@@ -325,6 +330,7 @@ void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
 	if (p->ending)
 		return;
 	c4_routes_tick(&p->routes, now_ns);
+	p->demanded |= p->config.engine.flows_only && now_ns >= p->started_ns + SETTLED_NS;
 	if (!p->fetch.busy && fetch_wanted(p, now_ns)) {
 		fetch_begin(p);
 		uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
@@ -418,8 +424,14 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 	*p = (struct c4_planner){.loop = loop, .config = *config, .started_ns = now_ns};
 	p->plan.work.data = p->fetch.work.data = p->save.work.data = p;
 	name_instance(p, wall_ns);
-	c4_routes_init(&p->routes, p->instance);
-	p->routes.learns = oracle && oracle->ops->learn;
+	p->config.engine.flows = config->flows;
+	p->config.engine.flows_only = config->flows && !config->demand && !config->collector;
+	c4_routes_init(&p->routes, &(struct c4_routes_config){
+					   .instance = p->instance,
+					   .learns = oracle && oracle->ops->learn,
+					   .demands = config->flows,
+					   .pairs = config->pairs,
+				   });
 	rc = open_feed(p);
 	if (!rc && !begin_with_nothing(p, wall_ns))
 		rc = -ENOMEM;

@@ -47,6 +47,8 @@ struct c4_planner_config {
 	const char *demand;    /* file, or NULL */
 	const char *collector; /* "HOST:PORT", or NULL */
 	uint64_t interval_ns;  /* between two looks at the demand */
+	bool flows;	       /* connections that agents see are planned, too */
+	struct c4_pairs_config pairs;
 };
 
 struct c4_planner_stats {

@@ -230,7 +230,7 @@ int c4_reply_encode(struct c4_routes *r, const struct c4_reply_opts *o, struct c
 	};
 
 	c4__v1__route_answer__init(&y.msg);
-	y.msg.plan_instance = (char *)r->instance;
+	y.msg.plan_instance = (char *)r->config.instance;
 	y.msg.plan_version = y.e->version;
 	y.msg.standing = o->standing;
 	y.msg.unchanged = o->unchanged;

@@ -102,8 +102,8 @@ static void learn(struct c4_routes *r, const C4__V1__Probe *p, const struct c4_s
 {
 	struct c4_seen *grown;
 
-	if (!r->learns || p->proto != UDP || p->dport != RDMA_PORT || p->sport < C4_PORT_FIRST ||
-	    p->age_ms > AGE_MAX_MS || !seen->path.hops)
+	if (!r->config.learns || p->proto != UDP || p->dport != RDMA_PORT ||
+	    p->sport < C4_PORT_FIRST || p->age_ms > AGE_MAX_MS || !seen->path.hops)
 		return;
 	grown = c4_vec_reserve(r->seen, &r->cap_seen, r->n_seen + 1, C4_ROUTES_SEEN_MAX,
 			       sizeof *grown);
@@ -113,6 +113,27 @@ static void learn(struct c4_routes *r, const C4__V1__Probe *p, const struct c4_s
 	}
 	r->seen = grown;
 	r->seen[r->n_seen++] = *seen;
+}
+
+/* The way of a connection that is there, and what its hops cost. */
+static void note_way(struct c4_routes *r, const C4__V1__Probe *p, const struct c4_seen *seen,
+		     uint64_t now_ns)
+{
+	uint8_t from;
+	struct c4_flow_key k = c4_flow_key_of(p->src, (uint16_t)p->sport, p->dst,
+					      (uint16_t)p->dport, (uint8_t)p->proto, &from);
+	struct c4_flow *f = c4_flows_find(&r->flows, &k);
+	struct c4_flow_way *w = f ? &f->way[from] : NULL;
+
+	if (!f || p->age_ms > AGE_MAX_MS)
+		return;
+	w->path = seen->path;
+	w->seen_ns = now_ns;
+	if (!p->n_hop_rtt_us)
+		return;
+	w->rtt_ns = now_ns;
+	for (size_t i = 0; i < C4_FLOW_HOPS; i++)
+		w->rtt_us[i] = i < p->n_hop_rtt_us ? p->hop_rtt_us[i] : 0;
 }
 
 static bool is_of(const struct c4_fabric *f, uint32_t nic, uint32_t host)
@@ -125,7 +146,6 @@ static void take_probe(struct c4_routes *r, uint32_t host, const C4__V1__Probe *
 	const struct c4_fabric *f = &r->edition->fabric->fabric;
 	struct c4_seen seen;
 
-	(void)now_ns;
 	r->counts[C4_ROUTES_PROBES]++;
 	if (!probe_can_be(p) || !c4_report_path(r->edition->fabric, p, &seen) ||
 	    (!is_of(f, seen.src, host) && !is_of(f, seen.dst, host))) {
@@ -133,6 +153,7 @@ static void take_probe(struct c4_routes *r, uint32_t host, const C4__V1__Probe *
 		return;
 	}
 	learn(r, p, &seen);
+	note_way(r, p, &seen, now_ns);
 }
 
 /* ---- doubts ---------------------------------------------------------------------------------- */
@@ -153,6 +174,99 @@ static void take_doubt(struct c4_routes *r, uint32_t host, const C4__V1__Doubt *
 		r->doubts[r->n_doubts++] = leaf;
 }
 
+/* ---- connections -----------------------------------------------------------------------------
+ */
+
+#define GBPS_MAX	C4_FABRIC_GBPS_MAX
+#define INTERVAL_MAX_MS 600000u
+
+static double gbps_of(uint64_t bytes, uint32_t ms)
+{
+	return ms ? (double)bytes * 8 / ((double)ms * 1e6) : 0;
+}
+
+static bool flow_can_be(const C4__V1__Flow *x)
+{
+	uint64_t most = x->sent_bytes > x->received_bytes ? x->sent_bytes : x->received_bytes;
+
+	return (x->proto == TCP || x->proto == UDP) && x->sport && x->sport <= UINT16_MAX &&
+	       x->dport && x->dport <= UINT16_MAX && x->interval_ms &&
+	       x->interval_ms <= INTERVAL_MAX_MS && gbps_of(most, x->interval_ms) <= GBPS_MAX;
+}
+
+static void take_end(struct c4_flow_end *e, const C4__V1__Flow *x, uint64_t now_ns)
+{
+	uint32_t busy_ms = x->busy_ms < x->interval_ms ? x->busy_ms : x->interval_ms;
+	uint32_t limited_ms = x->limited_ms < busy_ms ? x->limited_ms : busy_ms;
+
+	*e = (struct c4_flow_end){
+		.seen_ns = now_ns,
+		.sent_gbps = gbps_of(x->sent_bytes, x->interval_ms),
+		.got_gbps = gbps_of(x->received_bytes, x->interval_ms),
+		.busy_gbps = gbps_of(x->sent_bytes, busy_ms),
+		.busy = (float)busy_ms / (float)x->interval_ms,
+		.limited = busy_ms ? (float)limited_ms / (float)busy_ms : 0,
+		.rtt_us = x->rtt_us,
+		.min_rtt_us = x->min_rtt_us,
+		.retransmits = x->retransmits,
+		.initiated = x->initiated,
+	};
+}
+
+/* A connection that just came was given a port of its route as the plan is now. */
+static void assume_way(const struct c4_routes *r, struct c4_flow *f)
+{
+	const struct c4_edition *e = r->edition;
+	uint32_t i = e->demand ? c4_demand_find(&e->demand->demand, f->id) : C4_NONE;
+	const struct c4_conn *c = i != C4_NONE ? &e->demand->demand.conns[i] : NULL;
+
+	if (!c || f->qp >= c->qps || c->src != f->nic[f->id_from] || c->dst != f->nic[!f->id_from])
+		return;
+	c4_path_of_route(&e->fabric->fabric, c, &e->plan.routes[c->first + f->qp],
+			 &f->way[f->id_from].path);
+}
+
+static void take_id(const struct c4_routes *r, struct c4_flow *f, const C4__V1__Flow *x,
+		    uint8_t from)
+{
+	if (!*x->id || strlen(x->id) > C4_FLOW_ID_MAX ||
+	    (!strcmp(f->id, x->id) && f->qp == x->qp && f->id_from == (x->reversed ^ from)))
+		return;
+	strcpy(f->id, x->id);
+	f->qp = x->qp;
+	f->id_from = (uint8_t)(x->reversed ^ from);
+	if (!f->way[f->id_from].seen_ns)
+		assume_way(r, f);
+}
+
+static void take_flow(struct c4_routes *r, uint32_t host, const C4__V1__Flow *x, uint64_t now_ns)
+{
+	const struct c4_held_fabric *h = r->edition->fabric;
+	uint32_t src = c4_held_fabric_nic_at(h, x->src), dst = c4_held_fabric_nic_at(h, x->dst);
+	struct c4_flow_key k;
+	struct c4_flow *f;
+	uint8_t from;
+	bool fresh;
+
+	r->counts[C4_ROUTES_FLOWS]++;
+	if (!flow_can_be(x) || !is_of(&h->fabric, src, host) || dst == C4_NONE ||
+	    is_of(&h->fabric, dst, host)) {
+		r->counts[C4_ROUTES_FLOWS_REFUSED]++;
+		return;
+	}
+	k = c4_flow_key_of(x->src, (uint16_t)x->sport, x->dst, (uint16_t)x->dport,
+			   (uint8_t)x->proto, &from);
+	f = c4_flows_at(&r->flows, &k, &fresh);
+	if (!f) {
+		r->counts[C4_ROUTES_FLOWS_LOST]++;
+		return;
+	}
+	f->nic[from] = src;
+	f->nic[!from] = dst;
+	take_end(&f->end[from], x, now_ns);
+	take_id(r, f, x, from);
+}
+
 /* ---- public ---------------------------------------------------------------------------------- */
 
 void c4_report_take(struct c4_routes *r, uint32_t host, const C4__V1__RouteReport *m,
@@ -160,6 +274,8 @@ void c4_report_take(struct c4_routes *r, uint32_t host, const C4__V1__RouteRepor
 {
 	for (size_t i = 0; i < m->n_doubts; i++)
 		take_doubt(r, host, m->doubts[i]);
+	for (size_t i = 0; i < m->n_flows; i++) /* first: probes speak of them */
+		take_flow(r, host, m->flows[i], now_ns);
 	for (size_t i = 0; i < m->n_probes; i++)
 		take_probe(r, host, m->probes[i], now_ns);
 }

@@ -17,9 +17,9 @@ const char *const c4_routes_count_names[] = {
 #undef C4_X
 };
 
-void c4_routes_init(struct c4_routes *r, const char *instance)
+void c4_routes_init(struct c4_routes *r, const struct c4_routes_config *config)
 {
-	*r = (struct c4_routes){.instance = instance};
+	*r = (struct c4_routes){.config = *config, .pairs = {.config = config->pairs}};
 	c4_arena_init(&r->arena, ARENA_BYTES);
 }
 
@@ -28,6 +28,8 @@ void c4_routes_release(struct c4_routes *r)
 	c4_edition_drop(r->edition);
 	c4_epochs_release(&r->epochs);
 	c4_roster_release(&r->roster);
+	c4_flows_release(&r->flows);
+	c4_pairs_release(&r->pairs);
 	c4_arena_release(&r->arena);
 	free(r->mark);
 	free(r->seen);
@@ -46,10 +48,11 @@ static int follow_fabric(struct c4_routes *r, const struct c4_edition *e)
 	if (was == is)
 		return 0;
 	mark = calloc((size_t)n + 1, sizeof *mark);
-	if (!mark || c4_roster_follow(&r->roster, was, is)) {
+	if (!mark || c4_pairs_follow(&r->pairs, was, is) || c4_roster_follow(&r->roster, was, is)) {
 		free(mark);
 		return -ENOMEM;
 	}
+	c4_flows_clear(&r->flows); /* they are told again within a second */
 	free(r->mark);
 	r->mark = mark;
 	r->n_marks = n;
@@ -57,7 +60,7 @@ static int follow_fabric(struct c4_routes *r, const struct c4_edition *e)
 	return 0;
 }
 
-int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t wall_ms)
+int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns, uint64_t wall_ms)
 {
 	struct c4_epochs epochs;
 
@@ -69,6 +72,8 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t wall_ms
 		c4_epochs_release(&epochs);
 		return -ENOMEM;
 	}
+	if (!r->edition && e->demand && r->config.demands)
+		c4_pairs_adopt(&r->pairs, &e->demand->demand, now_ns);
 	c4_epochs_release(&r->epochs);
 	r->epochs = epochs;
 	c4_edition_drop(r->edition);
@@ -79,6 +84,9 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t wall_ms
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 {
 	c4_roster_expire(&r->roster, now_ns);
+	c4_flows_expire(&r->flows, now_ns);
+	if (r->edition && r->config.demands)
+		c4_pairs_round(&r->pairs, &r->edition->fabric->fabric, &r->flows, now_ns);
 }
 
 /* ---- exchanges ------------------------------------------------------------------------------- */
@@ -109,8 +117,9 @@ static uint32_t address_of(const struct c4_routes_ask *ask, const C4__V1__RouteR
 static bool has_all(const struct c4_routes *r, const struct c4_agent *a,
 		    const C4__V1__RouteReport *m)
 {
-	return !strcmp(m->plan_instance, r->instance) && m->plan_version == r->edition->version &&
-	       a->told_version == r->edition->version && a->told_serial == r->roster.serial;
+	return !strcmp(m->plan_instance, r->config.instance) &&
+	       m->plan_version == r->edition->version && a->told_version == r->edition->version &&
+	       a->told_serial == r->roster.serial;
 }
 
 static int answer(struct c4_routes *r, uint32_t host, const C4__V1__RouteReport *m,

@@ -18,6 +18,8 @@
 #include "common/ds/arena.h"
 #include "planner/daemon/edition.h"
 #include "planner/daemon/routes/epochs.h"
+#include "planner/daemon/routes/flows.h"
+#include "planner/daemon/routes/pairs.h"
 #include "planner/daemon/routes/roster.h"
 #include "planner/model/oracle/path.h"
 
@@ -58,29 +60,37 @@ struct c4_seen {
 	struct c4_path path;
 };
 
+struct c4_routes_config {
+	const char *instance; /* of the planner */
+	bool learns;	      /* the oracle can be told */
+	bool demands;	      /* connections that are seen are planned */
+	struct c4_pairs_config pairs;
+};
+
 struct c4_routes {
-	const char *instance;	    /* of the planner */
+	struct c4_routes_config config;
 	struct c4_edition *edition; /* the newest; NULL before the first */
 	struct c4_epochs epochs;
 	struct c4_roster roster;
+	struct c4_flows flows;
+	struct c4_pairs pairs;
 	struct c4_arena arena; /* of the exchange at work */
 	uint32_t *mark;	       /* per switch, then per host: scratch of an answer */
 	uint32_t n_marks;
 	uint64_t counts[C4_ROUTES_COUNT_MAX];
 
 	/* for the plan worker */
-	bool learns; /* the oracle can be told */
 	struct c4_seen *seen;
 	uint32_t n_seen, cap_seen;
 	uint32_t doubts[C4_ROUTES_DOUBTS_MAX]; /* switches */
 	uint32_t n_doubts;
 };
 
-void c4_routes_init(struct c4_routes *r, const char *instance);
+void c4_routes_init(struct c4_routes *r, const struct c4_routes_config *config);
 void c4_routes_release(struct c4_routes *r);
 
 /* There is a new edition; it is held. -ENOMEM: agents go on getting the last one. */
-int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t wall_ms);
+int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns, uint64_t wall_ms);
 
 /* Once a second or oftener. */
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns);
