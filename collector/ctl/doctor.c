@@ -13,15 +13,14 @@
 
 #include "c4/env.h"
 #include "collector/ctl/client.h"
-#include "collector/ctl/doctor_place.h"
+#include "collector/ctl/doctor_say.h"
 #include "common/base/segment.h"
 #include "common/find.h"
 
-#define PLUGIN_VERSIONS 9 /* looked for; more than there are */
+#define PLUGIN_VERSIONS 9  /* looked for; more than there are */
+#define API_FULL	4u /* the first that tells when kernels ran */
 
-/* One finding; returns it, borrowed, for what else there is to say in JSON. */
-__attribute__((format(printf, 4, 5))) static json_t *say(json_t *checks, const char *check, bool ok,
-							 const char *fmt, ...)
+json_t *c4_doctor_say(json_t *checks, const char *check, bool ok, const char *fmt, ...)
 {
 	char text[1024];
 	json_t *one;
@@ -37,14 +36,6 @@ __attribute__((format(printf, 4, 5))) static json_t *say(json_t *checks, const c
 
 /* ---- what is installed ----------------------------------------------------------------------- */
 
-static void check_switch(json_t *checks)
-{
-	const char *value = getenv(C4_ENV_HOOK);
-
-	if (value && !strcmp(value, "0"))
-		say(checks, "switch", false, "%s=0 is set here: hooks stay inert", C4_ENV_HOOK);
-}
-
 /* NULL, having said why, or its handle, never closed: these libraries stay loaded anyway. */
 static void *load(json_t *checks, const char *check, const char *name)
 {
@@ -52,12 +43,12 @@ static void *load(json_t *checks, const char *check, const char *name)
 	void *library;
 
 	if (c4_find_library(name, path, sizeof path)) {
-		say(checks, check, false, "%s is not installed beside c4ctl", name);
+		c4_doctor_say(checks, check, false, "%s is not installed beside c4ctl", name);
 		return NULL;
 	}
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!library)
-		say(checks, check, false, "%s cannot be loaded: %s", path, dlerror());
+		c4_doctor_say(checks, check, false, "%s cannot be loaded: %s", path, dlerror());
 	return library;
 }
 
@@ -68,10 +59,10 @@ static void check_library(json_t *checks, const char *check, const char *name, c
 	if (!library)
 		return;
 	if (dlsym(library, symbol))
-		say(checks, check, true, "%s can be loaded", name);
+		c4_doctor_say(checks, check, true, "%s can be loaded", name);
 	else
-		say(checks, check, false, "%s does not stand in for %s: an old or broken build",
-		    name, symbol);
+		c4_doctor_say(checks, check, false,
+			      "%s does not stand in for %s: an old or broken build", name, symbol);
 }
 
 static void check_plugin(json_t *checks)
@@ -91,13 +82,13 @@ static void check_plugin(json_t *checks)
 		len += (size_t)snprintf(text + len, sizeof text - len, "%sv%d", len ? ", " : "", v);
 	}
 	if (library && json_array_size(found))
-		json_object_set(say(checks, "plugin", true,
-				    "%s can be loaded and speaks NCCL's profiler API %s",
-				    C4_LIB_NCCL_PROFILER, text),
+		json_object_set(c4_doctor_say(checks, "plugin", true,
+					      "%s can be loaded and speaks NCCL's profiler API %s",
+					      C4_LIB_NCCL_PROFILER, text),
 				"api_versions", found);
 	else if (library)
-		say(checks, "plugin", false, "%s exports no version of NCCL's profiler API",
-		    C4_LIB_NCCL_PROFILER);
+		c4_doctor_say(checks, "plugin", false,
+			      "%s exports no version of NCCL's profiler API", C4_LIB_NCCL_PROFILER);
 	json_decref(found);
 }
 
@@ -126,24 +117,25 @@ static bool check_directory(json_t *checks, const char *dir)
 	struct stat st;
 
 	if (lstat(dir, &st)) {
-		say(checks, "directory", false, "%s: %s: no hook and no agent was here yet", dir,
-		    strerror(errno));
+		c4_doctor_say(checks, "directory", false,
+			      "%s: %s: no hook and no agent was here yet", dir, strerror(errno));
 		return false;
 	}
 	trouble = trouble_of(dir, &st);
-	say(checks, "directory", !trouble, "%s %s", dir, trouble ? trouble : "is usable");
+	c4_doctor_say(checks, "directory", !trouble, "%s %s", dir, trouble ? trouble : "is usable");
 	return S_ISDIR(st.st_mode);
 }
 
 static void check_agent(json_t *checks, const struct c4_place *p)
 {
 	if (!*p->agent_lock)
-		say(checks, "agent", false, "no c4agent runs on %s: segments are not read", p->dir);
+		c4_doctor_say(checks, "agent", false,
+			      "no c4agent runs on %s: segments are not read", p->dir);
 	else if (!p->agent)
-		say(checks, "agent", false, "the c4agent of %s is dead, its lock was left behind",
-		    p->dir);
+		c4_doctor_say(checks, "agent", false,
+			      "the c4agent of %s is dead, its lock was left behind", p->dir);
 	else
-		say(checks, "agent", true, "a c4agent reads %s", p->dir);
+		c4_doctor_say(checks, "agent", true, "a c4agent reads %s", p->dir);
 }
 
 static void check_collector(json_t *checks, const char *address)
@@ -155,13 +147,14 @@ static void check_collector(json_t *checks, const char *address)
 	if (c)
 		answer = c4_client_get(c, "/healthz", NULL, &status);
 	if (!c)
-		say(checks, "collector", false, "'%s' is not HOST:PORT", address);
+		c4_doctor_say(checks, "collector", false, "'%s' is not HOST:PORT", address);
 	else if (!answer)
-		say(checks, "collector", false, "%s", c4_client_error(c));
+		c4_doctor_say(checks, "collector", false, "%s", c4_client_error(c));
 	else if (status != 200)
-		say(checks, "collector", false, "the collector at %s is degraded", address);
+		c4_doctor_say(checks, "collector", false, "the collector at %s is degraded",
+			      address);
 	else
-		say(checks, "collector", true, "the collector at %s answers", address);
+		c4_doctor_say(checks, "collector", true, "the collector at %s answers", address);
 	json_decref(answer);
 	if (c)
 		c4_client_free(c);
@@ -211,32 +204,49 @@ static void describe_losses(const json_t *lost, char *buf, size_t size)
 		snprintf(buf, size, "; nothing lost");
 }
 
+/* Versions of NCCL's interface that tell less than there is to know. */
+static void check_api(json_t *checks, const struct c4_seg_header *h)
+{
+	const char *told = strstr(h->library, "profiler API v");
+	unsigned int version;
+
+	if (told && sscanf(told, "profiler API v%u", &version) == 1 && version < API_FULL)
+		c4_doctor_say(
+			checks, "api", true,
+			"the NCCL of pid %u is older than 2.27: its profiler API v%u tells of "
+			"operations, but not when their kernels ran",
+			h->pid, version);
+}
+
 static void check_segment(json_t *checks, const struct c4_place_seg *s)
 {
 	const struct c4_seg_header *h = &s->after;
 	const char *trouble = verdict_on(s);
 	uint64_t fresh = h->head - s->before;
+	bool losing = !trouble && c4_place_lost(h) > s->lost_before;
 	char lost_text[160];
 	json_t *one, *lost;
 
 	if (trouble) {
-		say(checks, "segment", false, "%s %s", s->path, trouble);
+		c4_doctor_say(checks, "segment", false, "%s %s", s->path, trouble);
 		return;
 	}
 	lost = losses_of(h);
 	describe_losses(lost, lost_text, sizeof lost_text);
-	one = say(checks, "segment", true,
-		  "%s (pid %u, rank %d, hook %s, %s): %u communicators, %llu records, %llu of them "
-		  "in "
-		  "the last second%s",
-		  h->program, h->pid, h->world_rank, h->hook, *h->library ? h->library : "?",
-		  s->comms, (unsigned long long)h->head, (unsigned long long)fresh, lost_text);
+	one = c4_doctor_say(checks, "segment", !losing,
+			    "%s (pid %u, rank %d, hook %s, %s): %u communicators, %llu records, "
+			    "%llu of them in the last second%s%s",
+			    h->program, h->pid, h->world_rank, h->hook,
+			    *h->library ? h->library : "?", s->comms, (unsigned long long)h->head,
+			    (unsigned long long)fresh, lost_text,
+			    losing ? ", and still losing" : "");
 	json_object_update_new(
 		one, json_pack("{s:s, s:i, s:i, s:s, s:s, s:i, s:I, s:I, s:I, s:o}", "path",
 			       s->path, "pid", (int)h->pid, "rank", (int)h->world_rank, "hook",
 			       h->hook, "library", h->library, "communicators", (int)s->comms,
 			       "records", (json_int_t)h->head, "records_per_s", (json_int_t)fresh,
 			       "event_mask", (json_int_t)h->detail_now, "lost", lost));
+	check_api(checks, h);
 }
 
 static void check_place(json_t *checks, struct c4_place *p, const char *collector)
@@ -247,12 +257,13 @@ static void check_place(json_t *checks, struct c4_place *p, const char *collecto
 		if (p->segs[i].alive || p->segs[i].rc || !p->agent)
 			check_segment(checks, &p->segs[i]);
 	if (!p->nsegs)
-		say(checks, "segment", false,
-		    "no process is recorded in %s: start a job with c4run, or with the hooks "
-		    "loaded",
-		    p->dir);
+		c4_doctor_say(
+			checks, "segment", false,
+			"no process is recorded in %s: start a job with c4run, or with the hooks "
+			"loaded",
+			p->dir);
 	if (p->more)
-		say(checks, "segment", true, "… and %u more", p->more);
+		c4_doctor_say(checks, "segment", true, "… and %u more", p->more);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -281,16 +292,19 @@ json_t *c4_doctor(const char *collector)
 		json_decref(checks);
 		return NULL;
 	}
-	check_switch(checks);
+	c4_doctor_env(checks);
 	check_library(checks, "mpi", C4_LIB_MPI, "MPI_Allreduce");
 	check_library(checks, "nccl-api", C4_LIB_NCCL_API, "ncclAllReduce");
 	check_plugin(checks);
 	if (c4_runtime_dir(dir, sizeof dir))
-		say(checks, "directory", false, "the path of the runtime directory is too long");
+		c4_doctor_say(checks, "directory", false,
+			      "the path of the runtime directory is too long");
 	else if (check_directory(checks, dir))
 		c4_places_look(places, dir);
 	for (uint32_t i = 0; i < places->n; i++)
 		check_place(checks, &places->place[i], collector);
+	if (places->n)
+		c4_doctor_procs(checks, places, dir);
 	answer = json_pack("{s:s, s:b, s:o}", "schema", "c4.doctor/v1", "ok", all_ok(checks),
 			   "checks", checks);
 	c4_places_release(places);
@@ -298,12 +312,26 @@ json_t *c4_doctor(const char *collector)
 	return answer;
 }
 
-void c4_show_doctor(const json_t *answer, FILE *f)
+/* Whether any process recorded something in the second that was looked at. */
+static bool flows(const json_t *checks)
 {
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "checks"), i, one)
+	json_array_foreach(checks, i, one)
+	{
+		if (json_integer_value(json_object_get(one, "records_per_s")) > 0)
+			return true;
+	}
+	return false;
+}
+
+void c4_show_doctor(const json_t *answer, FILE *f)
+{
+	const json_t *checks = json_object_get(answer, "checks"), *one;
+	size_t i;
+
+	json_array_foreach(checks, i, one)
 	{
 		bool ok = json_is_true(json_object_get(one, "ok"));
 
@@ -311,7 +339,10 @@ void c4_show_doctor(const json_t *answer, FILE *f)
 			json_string_value(json_object_get(one, "check")),
 			json_string_value(json_object_get(one, "text")));
 	}
-	fprintf(f, "%s\n",
-		json_is_true(json_object_get(answer, "ok")) ? "events flow on this machine"
-							    : "see the lines that say BAD");
+	if (!json_is_true(json_object_get(answer, "ok")))
+		fprintf(f, "see the lines that say BAD\n");
+	else if (flows(checks))
+		fprintf(f, "events flow on this machine\n");
+	else
+		fprintf(f, "all is in place, but no event came in the last second\n");
 }

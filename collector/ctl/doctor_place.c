@@ -37,6 +37,15 @@ static bool is_alive(const struct c4_seg_header *h)
 	return c4_proc_start_jiffies(h->pid) == h->start_jiffies;
 }
 
+uint64_t c4_place_lost(const struct c4_seg_header *h)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < C4_LOST_MAX; i++)
+		sum += h->lost[i];
+	return sum;
+}
+
 /* Whether its process lives. */
 static bool first_look(struct c4_place_seg *s)
 {
@@ -44,6 +53,7 @@ static bool first_look(struct c4_place_seg *s)
 	if (s->rc)
 		return false;
 	s->before = s->reader.toc.head;
+	s->lost_before = c4_place_lost(&s->reader.toc);
 	return is_alive(&s->reader.toc);
 }
 

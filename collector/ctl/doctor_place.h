@@ -25,6 +25,7 @@ struct c4_place_seg {
 	bool hook_masked;	    /* a plugin's whose event mask is 0 */
 	uint32_t comms;		    /* in use */
 	uint64_t before;	    /* records, at the first look */
+	uint64_t lost_before;	    /* … and losses of all kinds */
 	struct c4_seg_header after; /* at the second */
 };
 
@@ -41,6 +42,9 @@ struct c4_places {
 	struct c4_place place[C4_PLACES];
 	uint32_t n;
 };
+
+/* Losses of all kinds. */
+uint64_t c4_place_lost(const struct c4_seg_header *h);
 
 /* Those under dir where an agent or a process lives, else dir alone. Zero *p before. Sleeps a
  * second.

@@ -192,6 +192,102 @@ def test_doctor_names_what_is_wrong(tmp_path):
     assert "chmod" in bad(doctor(runtime))["directory"]
 
 
+@pytest.fixture
+def guest(tmp_path):
+    """guest(line, **env) → (its pid, doctor's answer while it runs)."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+
+    def look(line, wait=lambda pid: True, **env):
+        env = {"RANK": "0", "WORLD_SIZE": "1", "C4_RUNTIME_DIR": str(runtime), **env}
+        clean = {k: v for k, v in os.environ.items() if k != "NCCL_PROFILER_PLUGIN"}
+        with subprocess.Popen(line, env={**clean, **env}, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as process:
+            try:
+                assert until(lambda: wait(process.pid), 10)
+                return process.pid, doctor(runtime)
+            finally:
+                process.kill()
+                process.wait()
+                for old in runtime.glob("*.seg"):
+                    old.unlink()
+    return look
+
+
+def maps(library):
+    def loaded(pid):
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as f:
+            return library in f.read()
+    return loaded
+
+
+def host(stream, *options):
+    return [str(BUILD / "nccl" / "nccl_host"), "--linger", "60", *options, str(stream)]
+
+
+def of_process(answer, pid):
+    found = [c for c in answer["checks"] if f"pid {pid}" in c["text"]]
+    assert found, answer
+    return found
+
+
+def test_doctor_tells_why_a_process_is_not_recorded(guest, tmp_path):
+    """NCCL is there, the plugin is not, or could do nothing."""
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    train = [str(BUILD / "nccl" / "train"), "none", str(meeting), "1000000"]
+    nccl = maps("libnccl.so")
+    for plugin, why in (("none", "=none"), ("/no/such/plugin.so", "no such file"),
+                        ("inspector", "another profiler plugin"), ("", "is not set")):
+        pid, answer = guest(train, nccl, NCCL_PROFILER_PLUGIN=plugin)
+        (one,) = of_process(answer, pid)
+        assert one["check"] == "process" and not one["ok"] and why in one["text"], one
+    pid, answer = guest(train, nccl, NCCL_PROFILER_PLUGIN="c4")  # it may be about to load it
+    assert of_process(answer, pid)[0]["ok"]
+    stream, plugin = tmp_path / "s.stream", maps("libnccl-profiler-c4.so")
+    stream.write_text("app init world nranks=4 rank=0\n")
+    pid, answer = guest(host(stream), plugin, C4_HOOK="0")
+    assert "C4_HOOK=0 in its environment" in of_process(answer, pid)[0]["text"]
+    nowhere = tmp_path / "runtime" / "none" / "none"
+    pid, answer = guest(host(stream), plugin, C4_RUNTIME_DIR=str(nowhere))
+    assert "event mask is 0" in of_process(answer, pid)[0]["text"]
+    pid, answer = guest(host(stream), plugin, C4_RUNTIME_DIR=str(tmp_path))  # not our affair
+    assert f"pid {pid}" not in str(answer)
+
+
+def test_doctor_tells_what_a_process_cannot_record(guest, tmp_path):
+    """An old NCCL tells less; more operations in flight than are followed are losses."""
+    stream = tmp_path / "s.stream"
+    (tmp_path / "ops.inc").write_text(
+        (REPO / "tests" / "nccl" / "streams" / "ops.inc").read_text())
+    stream.write_text("include ops.inc\napp init world nranks=4 rank=0\n"
+                      "repeat i 0 4000\ndo call i=i\nsleep 1000\nend\n")
+    segment = (lambda pid: list((tmp_path / "runtime").glob(f"{pid}-*.seg")))
+    pid, answer = guest(host(stream, "--api", "3"), segment)
+    assert [c["check"] for c in of_process(answer, pid)] == ["segment", "api"]
+    assert "v3" in of_process(answer, pid)[1]["text"]
+    pid, answer = guest(host(stream, "--api", "4"), segment)
+    assert [c["check"] for c in of_process(answer, pid)] == ["segment"]
+    stream.write_text(stream.read_text().replace("sleep 1000\n", "sleep 300\n"))
+    pid, answer = guest(host(stream, "--api", "6"),
+                        lambda pid: segment(pid) and "beyond" in str(doctor(tmp_path / "runtime")))
+    (one,) = of_process(answer, pid)
+    assert not one["ok"] and "still losing" in one["text"], one
+
+
+def test_doctor_reads_the_environment(tmp_path):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    answer = doctor(runtime, C4_NCCL_DETAIL="full", C4_LOG="loud", C4_COLECTOR="x",
+                    C4_NEXT_PROFILER="/no/such.so")
+    told = [c["text"] for c in answer["checks"] if c["check"] == "variable"]
+    assert len(told) == 4, told
+    assert any("C4_COLLECTOR is meant" in t for t in told)
+    right = doctor(runtime, C4_NCCL_DETAIL="off", C4_LOG="debug", C4_SOMEBODY_ELSES="x",
+                   C4_NEXT_PROFILER="inspector")
+    assert "variable" not in bad(right)
+
+
 # ---- the script for a machine with a GPU --------------------------------------------------------
 
 def gpu_script(out, *options):
