@@ -11,6 +11,7 @@
 #include "agent/daemon/devices.h"
 #include "agent/daemon/feed.h"
 #include "agent/daemon/lock.h"
+#include "agent/daemon/routes/routes.h"
 #include "agent/daemon/scan.h"
 #include "agent/daemon/watch.h"
 #include "common/base/segment.h"
@@ -36,6 +37,7 @@ struct agent {
 	struct c4_watch watch;
 	struct c4_feed feed;
 	struct c4_devices devices;
+	struct c4_routes *routes; /* NULL: no planner */
 
 	uv_loop_t loop;
 	uv_timer_t tick, drain, rescan, ends, deadline;
@@ -274,7 +276,8 @@ static void react(struct agent *a)
 {
 	uint32_t wish = c4_feed_react(&a->feed, &a->watch);
 
-	if (a->finishing && c4_feed_settled(&a->feed) && !c4_devices_busy(&a->devices))
+	if (a->finishing && c4_feed_settled(&a->feed) && !c4_devices_busy(&a->devices) &&
+	    c4_routes_settled(a->routes))
 		uv_stop(&a->loop);
 	else if (wish && wish != a->feed.interval_ms && !a->finishing)
 		set_interval(a, wish);
@@ -333,7 +336,9 @@ static void on_deadline(uv_timer_t *h)
 {
 	struct agent *a = h->data;
 
-	if (c4_feed_settled(&a->feed))
+	if (!c4_routes_settled(a->routes))
+		c4_warn("the planner has not answered for %d ms: given up", FINISH_MS);
+	else if (c4_feed_settled(&a->feed))
 		c4_warn("a driver has not answered for %d ms: given up", FINISH_MS);
 	else
 		c4_warn("the last post was not delivered within %d ms: given up", FINISH_MS);
@@ -358,6 +363,7 @@ static void finish(struct agent *a, int status)
 			c4_target_conclude(t, c4_mono_ns());
 	}
 	c4_feed_post(&a->feed, &a->watch, C4_FEED_LAST, c4_mono_ns());
+	c4_routes_finish(a->routes);
 	uv_timer_start(&a->deadline, on_deadline, FINISH_MS, 0);
 }
 
@@ -452,6 +458,27 @@ static int init_devices(struct agent *a)
 	return rc ? 1 : 0;
 }
 
+static void on_routes_settled(void *arg)
+{
+	react(arg);
+}
+
+static int start_routes(struct agent *a)
+{
+	const struct c4_agent_options *o = a->options;
+	struct c4_routes_config config = {
+		.loop = &a->loop,
+		.planner = o->planner,
+		.runtime_dir = o->runtime_dir,
+		.node = o->node,
+		.instance = a->feed.instance,
+		.settled = on_routes_settled,
+		.arg = a,
+	};
+
+	return o->planner && c4_routes_start(&config, &a->routes) ? 1 : 0;
+}
+
 /* Two descriptors for each process under watch: the usual soft limit is too low for many. */
 static void raise_file_limit(void)
 {
@@ -479,11 +506,14 @@ int c4_agent_run(const struct c4_agent_options *options)
 		a.status = init_devices(&a);
 	if (!a.status)
 		a.status = start_feed(&a);
+	if (!a.status)
+		a.status = start_routes(&a);
 	if (!a.status) {
 		run_loop(&a);
 		/* a request in flight may hold the poster's thread, a driver a worker: then only
 		 * the kernel cleans up */
-		if (!c4_feed_stop(&a.feed, STOP_NS) || c4_devices_busy(&a.devices)) {
+		if (!c4_routes_stop(a.routes, STOP_NS) || !c4_feed_stop(&a.feed, STOP_NS) ||
+		    c4_devices_busy(&a.devices)) {
 			c4_lock_release(&a.lock);
 			_exit(a.status);
 		}
@@ -493,6 +523,7 @@ int c4_agent_run(const struct c4_agent_options *options)
 	c4_devices_release(&a.devices);
 	uv_walk(&a.loop, close_one, NULL);
 	uv_run(&a.loop, UV_RUN_DEFAULT);
+	c4_routes_free(a.routes);
 	uv_loop_close(&a.loop);
 	c4_lock_release(&a.lock);
 	return a.status;

@@ -8,6 +8,7 @@
  *	drain  in between, for targets whose ring fills fast
  *	end    of a process: at once drain, look, and post that process alone
  * and workers read what may block: GPUs and network interfaces (devices.h).
+ * With a planner it also keeps the node's plan table (routes/routes.h), on the same loop.
  * A segment's file is removed once its process is gone and the post that says so was settled.
  */
 #ifndef C4_AGENT_AGENT_H
@@ -32,6 +33,7 @@ struct c4_agent_options {
 	const char *nvml;     /* library that tells of GPUs; NULL: the driver's */
 	const char *sysfs;    /* where it is mounted; NULL: /sys */
 	bool virtual_nics;    /* tell of veth, bridges and bonds, too */
+	const char *planner;  /* HOST:PORT; NULL: routes are not ours to plan */
 };
 
 /* Runs until told to end (SIGTERM, SIGINT) or idle. Returns the exit status. */

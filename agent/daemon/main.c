@@ -16,6 +16,8 @@ static struct c4_agent_options o = {.interval_ms = 500, .ready_fd = -1};
 static const struct c4_opt opts[] = {
 	{"collector", 'c', C4_OPT_STR, &o.collector, "HOST:PORT", C4_ENV_COLLECTOR,
 	 "where to post (required)", 0, 0},
+	{"planner", 'p', C4_OPT_STR, &o.planner, "HOST:PORT", C4_ENV_PLANNER,
+	 "whose routes to keep in the node's plan table (default: none)", 0, 0},
 	{"runtime-dir", 'd', C4_OPT_STR, &o.runtime_dir, "DIR", C4_ENV_RUNTIME_DIR,
 	 "where segments live (default /dev/shm/c4-UID)", 0, 0},
 	{"node", 'n', C4_OPT_STR, &o.node, "NAME", C4_ENV_NODE,
@@ -62,6 +64,8 @@ int main(int argc, char **argv)
 		o.runtime_dir = dir;
 	if (!o.runtime_dir || !*o.runtime_dir)
 		return c4_cli_misuse(&cli, "no runtime directory: give --runtime-dir DIR");
+	if (o.planner && !*o.planner)
+		o.planner = NULL;
 	c4_log_init("c4agent");
 	signal(SIGPIPE, SIG_IGN);
 	return c4_agent_run(&o);

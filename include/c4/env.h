@@ -11,6 +11,7 @@
 	X(NODE, "C4_NODE", "node name of this process (default: host name)")                       \
 	X(RUNTIME_DIR, "C4_RUNTIME_DIR", "where segments live (default: /dev/shm/c4-UID)")         \
 	X(COLLECTOR, "C4_COLLECTOR", "HOST:PORT of the collector")                                 \
+	X(PLANNER, "C4_PLANNER", "HOST:PORT of the planner")                                       \
 	X(HOOK, "C4_HOOK", "0: hooks stay inert")                                                  \
 	X(NCCL_DETAIL, "C4_NCCL_DETAIL",                                                           \
 	  "NCCL transport steps: duty (1 s of 10, default), on, or off (when asked for)")          \

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/daemon/routes/routes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/daemon/routes/asks.h"
+#include "agent/daemon/routes/dests.h"
+#include "agent/daemon/routes/locals.h"
+#include "agent/daemon/routes/planlink.h"
+#include "agent/daemon/routes/report.h"
+#include "common/base/clock.h"
+#include "common/log.h"
+
+#define MS_NS	      1000000ull
+#define BEAT_MS	      (C4_ROUTE_BEAT_NS / MS_NS)
+#define REPORT_MS     1000u
+#define REPORT_MIN_MS 100u /* between two, whatever the news */
+#define REPORT_MAX_MS 10000u
+#define PUMP_MS	      4u     /* while something is being looked for */
+#define WAIT_US	      50000u /* that a process waits for an answer */
+#define PROBE_WARN    "no probes"
+
+struct c4_routes {
+	struct c4_routes_config config;
+	struct c4_planlink *link;
+	struct c4_plan *plan; /* NULL: none yet */
+	struct c4_plan_watch watches[C4_PLAN_WATCHES_MAX];
+	uint32_t nwatches;
+
+	struct c4_locals locals;
+	struct c4_hopmap hopmap;
+	struct c4_pairs pairs;
+	struct c4_plantable table;
+	struct c4_prober prober;
+	struct c4_findings findings;
+	struct c4_findings_mark told;
+	struct c4_dests dests;
+	struct c4_asks asks;
+
+	uint64_t interval_ns, reported_ns;
+	bool finishing, last_sent;
+	uint32_t seeking; /* searches when last logged */
+
+	uv_timer_t beat, pump;
+	uv_check_t after_poll;
+	uv_async_t news;
+};
+
+/* ---- reports -------------------------------------------------------------------------------- */
+
+static void send_report(struct c4_routes *r, uint64_t now_ns)
+{
+	struct c4_report report = {
+		.node = r->config.node,
+		.instance = r->config.instance,
+		.plan = r->plan,
+		.addresses = r->locals.address,
+		.naddresses = r->locals.n,
+		.findings = &r->findings,
+		.probes_sent = r->prober.sent,
+		.last = r->finishing,
+		.now_ns = now_ns,
+	};
+	size_t len = 0;
+	void *data = c4_report_encode(&report, &len);
+
+	if (!data)
+		return;
+	r->told = c4_findings_mark(&r->findings);
+	r->reported_ns = now_ns;
+	if (!c4_planlink_send(r->link, data, len))
+		free(data);
+	else
+		r->last_sent = r->finishing;
+}
+
+static void log_counts(const struct c4_routes *r)
+{
+	const struct c4_dests_counts *c = &r->dests.counts;
+
+	c4_debug("routes: %u peers, %u destinations: %llu asks (%llu refused), %llu searches of "
+		 "%llu ports, %llu fills, %llu slots unreachable; %llu probes, %llu silent",
+		 r->pairs.n, r->table.ndests, (unsigned long long)c->asks,
+		 (unsigned long long)c->refused, (unsigned long long)c->searches,
+		 (unsigned long long)c->ports, (unsigned long long)c->fills,
+		 (unsigned long long)c->unreachable, (unsigned long long)r->prober.sent,
+		 (unsigned long long)r->prober.silent);
+}
+
+static void report_if_due(struct c4_routes *r, uint64_t now_ns)
+{
+	bool news = r->findings.n || r->findings.ndoubts;
+	uint64_t age_ns = now_ns - r->reported_ns;
+
+	if (c4_planlink_busy(r->link))
+		return;
+	if (age_ns + BEAT_MS * MS_NS / 2 < (news ? REPORT_MIN_MS * MS_NS : r->interval_ns))
+		return;
+	send_report(r, now_ns);
+}
+
+/* ---- the plan ------------------------------------------------------------------------------- */
+
+/* Our addresses or the plan are others than before. */
+static void apply(struct c4_routes *r, uint64_t now_ns)
+{
+	struct c4_pairs pairs;
+	int rc;
+
+	if (!r->plan)
+		return;
+	rc = c4_hopmap_take(&r->hopmap, r->plan);
+	if (!rc)
+		rc = c4_pairs_make(&pairs, r->plan, &r->hopmap, r->locals.address, r->locals.n);
+	if (rc) {
+		c4_warn("plan %llu: %s: not followed", (unsigned long long)r->plan->version,
+			strerror(-rc));
+		return;
+	}
+	c4_pairs_release(&r->pairs);
+	r->pairs = pairs;
+	c4_plantable_set_peers(&r->table, &r->pairs, r->plan->version);
+	c4_dests_replan(&r->dests, now_ns);
+	c4_plantable_wake(&r->table);
+	c4_debug("plan %llu: %u routes, %u peers", (unsigned long long)r->plan->version,
+		 r->plan->nroutes, r->pairs.n);
+}
+
+static void take_plan(struct c4_routes *r, struct c4_plan *plan, uint64_t now_ns)
+{
+	uint64_t ms = plan->interval_ms ? plan->interval_ms : REPORT_MS;
+	bool keep = plan->unchanged || (!plan->standing && r->plan && r->plan->standing);
+
+	r->interval_ns = (ms < REPORT_MIN_MS   ? REPORT_MIN_MS
+			  : ms > REPORT_MAX_MS ? REPORT_MAX_MS
+					       : ms) *
+			 MS_NS;
+	r->nwatches = plan->nwatches;
+	memcpy(r->watches, plan->watches, plan->nwatches * sizeof r->watches[0]);
+	if (keep) {
+		c4_plan_free(plan);
+		return;
+	}
+	c4_plan_free(r->plan);
+	r->plan = plan;
+	apply(r, now_ns);
+}
+
+static void on_news(uv_async_t *h)
+{
+	struct c4_routes *r = h->data;
+	struct c4_planlink_news news;
+
+	if (!r->link)
+		return;
+	c4_planlink_news(r->link, &news);
+	if (!news.ended)
+		return;
+	if (news.delivered)
+		c4_findings_told(&r->findings, r->told);
+	if (r->finishing && !r->last_sent)
+		send_report(r, c4_mono_ns()); /* one was under way when the end came */
+	if (news.plan && !r->finishing)
+		take_plan(r, news.plan, c4_mono_ns());
+	else
+		c4_plan_free(news.plan);
+	if (r->finishing && c4_routes_settled(r))
+		r->config.settled(r->config.arg);
+}
+
+static void notify(void *arg)
+{
+	struct c4_routes *r = arg;
+
+	uv_async_send(&r->news);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------- */
+
+static void on_pump(uv_timer_t *h)
+{
+	struct c4_routes *r = h->data;
+
+	c4_dests_pump(&r->dests, c4_mono_ns());
+	if (!r->dests.nseeking)
+		uv_timer_stop(&r->pump);
+}
+
+/* Whatever came may have begun a search, or let one go on. */
+static void on_after_poll(uv_check_t *h)
+{
+	struct c4_routes *r = h->data;
+
+	if (r->finishing || !r->dests.nseeking)
+		return;
+	c4_dests_pump(&r->dests, c4_mono_ns());
+	if (r->dests.nseeking && !uv_is_active((uv_handle_t *)&r->pump))
+		uv_timer_start(&r->pump, on_pump, PUMP_MS, PUMP_MS);
+}
+
+static void on_ask(void *arg, uint8_t proto, uint32_t dst, uint16_t dport)
+{
+	struct c4_routes *r = arg;
+
+	if (!r->finishing)
+		c4_dests_ask(&r->dests, proto, dst, dport, c4_mono_ns());
+}
+
+static void each_second(struct c4_routes *r, uint64_t now_ns)
+{
+	if (c4_locals_read(&r->locals))
+		apply(r, now_ns);
+	c4_dests_review(&r->dests, now_ns);
+	if (r->seeking != (uint32_t)r->dests.counts.searches)
+		log_counts(r);
+	r->seeking = (uint32_t)r->dests.counts.searches;
+}
+
+static void on_beat(uv_timer_t *h)
+{
+	struct c4_routes *r = h->data;
+	uint64_t now_ns = c4_mono_ns();
+
+	if (r->finishing)
+		return;
+	c4_plantable_beat(&r->table, now_ns);
+	if (now_ns - r->reported_ns + BEAT_MS * MS_NS / 2 >= r->interval_ns)
+		each_second(r, now_ns);
+	report_if_due(r, now_ns);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void init_dests(struct c4_routes *r)
+{
+	r->dests.table = &r->table;
+	r->dests.prober = &r->prober;
+	r->dests.hopmap = &r->hopmap;
+	r->dests.pairs = &r->pairs;
+	r->dests.findings = &r->findings;
+	r->dests.arg = r;
+	c4_dests_init(&r->dests);
+}
+
+static void start_handles(struct c4_routes *r)
+{
+	uv_loop_t *loop = r->config.loop;
+
+	uv_timer_init(loop, &r->beat);
+	uv_timer_init(loop, &r->pump);
+	uv_check_init(loop, &r->after_poll);
+	uv_async_init(loop, &r->news, on_news);
+	r->beat.data = r->pump.data = r->after_poll.data = r->news.data = r;
+	uv_timer_start(&r->beat, on_beat, 0, BEAT_MS);
+	uv_check_start(&r->after_poll, on_after_poll);
+}
+
+/* What must be there before any handle is in the loop. */
+static int open_parts(struct c4_routes *r)
+{
+	const struct c4_routes_config *c = &r->config;
+	struct c4_planlink_config link = {c->planner, notify, r};
+	int rc = c4_findings_init(&r->findings);
+
+	if (!rc)
+		rc = c4_plantable_open(&r->table, c->runtime_dir, c->node, c->instance, WAIT_US);
+	if (rc) {
+		c4_error("%s: %s: no plan table", r->table.path, strerror(-rc));
+		return rc;
+	}
+	r->link = c4_planlink_start(&link);
+	if (r->link)
+		return 0;
+	c4_error("planner %s: not a usable address", c->planner);
+	return -EINVAL;
+}
+
+int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **ret)
+{
+	struct c4_routes *r = calloc(1, sizeof *r);
+	int rc;
+
+	if (!r)
+		return -ENOMEM;
+	r->config = *config;
+	r->interval_ns = REPORT_MS * MS_NS;
+	r->asks.fd = r->prober.epoll = -1;
+	rc = open_parts(r);
+	if (rc) {
+		c4_plantable_close(&r->table);
+		c4_findings_release(&r->findings);
+		free(r);
+		return rc;
+	}
+	start_handles(r);
+	init_dests(r);
+	rc = c4_prober_init(&r->prober, config->loop);
+	if (!rc)
+		rc = c4_asks_open(&r->asks, config->loop, config->runtime_dir, config->node, on_ask,
+				  r);
+	if (rc)
+		c4_warn("routes: %s: nobody can ask for them", strerror(-rc));
+	*ret = r;
+	return 0;
+}
+
+void c4_routes_finish(struct c4_routes *r)
+{
+	if (!r || r->finishing)
+		return;
+	r->finishing = true;
+	uv_timer_stop(&r->pump);
+	c4_asks_close(&r->asks);
+	c4_plantable_close(&r->table);
+	send_report(r, c4_mono_ns());
+}
+
+bool c4_routes_settled(struct c4_routes *r)
+{
+	return !r || (r->last_sent && !c4_planlink_busy(r->link));
+}
+
+bool c4_routes_stop(struct c4_routes *r, uint64_t patience_ns)
+{
+	struct c4_planlink *link = r ? r->link : NULL;
+
+	if (!link)
+		return true;
+	r->link = NULL;
+	c4_asks_close(&r->asks);
+	c4_plantable_close(&r->table);
+	return c4_planlink_stop(link, patience_ns);
+}
+
+void c4_routes_free(struct c4_routes *r)
+{
+	if (!r)
+		return;
+	c4_dests_release(&r->dests);
+	c4_asks_release(&r->asks);
+	c4_prober_release(&r->prober);
+	c4_pairs_release(&r->pairs);
+	c4_hopmap_release(&r->hopmap);
+	c4_findings_release(&r->findings);
+	c4_plan_free(r->plan);
+	free(r);
+}
