@@ -261,7 +261,7 @@ def test_doctor_tells_what_a_process_cannot_record(guest, tmp_path):
     (tmp_path / "ops.inc").write_text(
         (REPO / "tests" / "nccl" / "streams" / "ops.inc").read_text())
     stream.write_text("include ops.inc\napp init world nranks=4 rank=0\n"
-                      "repeat i 0 4000\ndo call i=i\nsleep 1000\nend\n")
+                      "repeat i 0 30000\ndo call i=i\nsleep 1000\nend\n")
     segment = (lambda pid: list((tmp_path / "runtime").glob(f"{pid}-*.seg")))
     pid, answer = guest(host(stream, "--api", "3"), segment)
     assert [c["check"] for c in of_process(answer, pid)] == ["segment", "api"]
