@@ -96,30 +96,58 @@ part_imports() {
 	one self-test timeout 60 tests/check/imports.sh --self-test
 }
 
-# unit_run PROGRAM…: each is one cmocka group that speaks TAP.
-unit_run() {
-	for program in "$@"; do
-		echo "== $program"
-		status=0
-		CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 120 "$program" >"$logs/tap" 2>&1 || status=$?
-		cat "$logs/tap"
-		tap=$(awk '
-			/# SKIP/   { s++; next } # "not ok", says cmocka
-			/^ok /     { p++ }
-			/^not ok / { f++ }
-			END        { print p + 0, f + 0, s + 0 }' "$logs/tap")
-		# shellcheck disable=SC2086
-		set -- $tap
-		count "$1" "$2" "$3"
-		awk -v program="${program##*/}" '
-			/skipped: / { sub(/.*skipped: /, ""); why = $0 }
-			/# SKIP/    { print program ": " $NF ": " why }' "$logs/tap" >>"$reasons"
-		# A program that dies or leaks between its tests has failed too.
-		if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
-			echo "run.sh: $program: exit status $status"
-			count 0 1 0
-		fi
+# at_once FUNCTION ITEM…: FUNCTION ITEM for each of them, $jobs at a time, each into a log of its
+# own; the logs follow each other in the end.
+at_once() {
+	work=$1
+	shift
+	rm -rf "$logs/each"
+	mkdir "$logs/each"
+	for lane in $(seq "$jobs"); do
+		lane_of "$work" "$lane" "$@" &
 	done
+	wait
+	cat "$logs"/each/*.log
+}
+
+# Every $jobs-th item.
+lane_of() {
+	work=$1 lane=$2 turn=0
+	shift 2
+	for item in "$@"; do
+		turn=$((turn % jobs + 1))
+		[ "$turn" -ne "$lane" ] || "$work" "$item" >"$logs/each/${item##*/}.log" 2>&1
+	done
+}
+
+# unit_one PROGRAM: one cmocka group that speaks TAP.
+unit_one() {
+	program=$1
+	tap_of=$logs/each/${program##*/}.tap
+	echo "== $program"
+	status=0
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 120 "$program" >"$tap_of" 2>&1 || status=$?
+	cat "$tap_of"
+	tap=$(awk '
+		/# SKIP/   { s++; next } # "not ok", says cmocka
+		/^ok /     { p++ }
+		/^not ok / { f++ }
+		END        { print p + 0, f + 0, s + 0 }' "$tap_of")
+	# shellcheck disable=SC2086
+	set -- $tap
+	count "$1" "$2" "$3"
+	awk -v program="${program##*/}" '
+		/skipped: / { sub(/.*skipped: /, ""); why = $0 }
+		/# SKIP/    { print program ": " $NF ": " why }' "$tap_of" >>"$reasons"
+	# A program that dies or leaks between its tests has failed too.
+	if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
+		echo "run.sh: $program: exit status $status"
+		count 0 1 0
+	fi
+}
+
+unit_run() {
+	at_once unit_one "$@"
 }
 
 part_unit() {
@@ -158,16 +186,19 @@ part_fuzz() {
 	fi
 	b=$root/fuzz
 	one build build B="$b" CC=clang SANITIZE=address,fuzzer-no-link fuzz-bin
-	for program in "$b"/fuzz/fuzz_*; do
-		case $program in *.d) continue ;; esac
-		corpus=tests/fuzz/corpus/${program##*/fuzz_}
-		mkdir -p "$b/corpus/${program##*/}"
-		set -- "$b/corpus/${program##*/}"
-		[ ! -d "$corpus" ] || set -- "$@" "$corpus"
-		one "${program##*/}" timeout -k 5 $((FUZZ_SECONDS * 3 + 30)) "$program" -seed=1 \
-			-max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
-			-print_final_stats=1 -artifact_prefix="$logs/${program##*/}-" "$@"
-	done
+	# shellcheck disable=SC2046
+	at_once fuzz_one $(find "$b/fuzz" -name 'fuzz_*' ! -name '*.d' | sort)
+}
+
+fuzz_one() {
+	found=$root/fuzz/corpus/${1##*/}
+	corpus=tests/fuzz/corpus/${1##*/fuzz_}
+	mkdir -p "$found"
+	[ -d "$corpus" ] || corpus=
+	# shellcheck disable=SC2086 # none or one
+	one "${1##*/}" timeout -k 5 $((FUZZ_SECONDS * 3 + 30)) "$1" -seed=1 \
+		-max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix="$logs/${1##*/}-" "$found" $corpus
 }
 
 # pytests NAME BUILD DIRECTORY [PYTEST-ARG…]
