@@ -23,6 +23,8 @@ be no bed here, or is None.
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -225,7 +227,7 @@ class Fabric:
         if way is None:
             raise Error(reason)
         self.down()
-        nest.state_make(self.state)
+        nest.persist(lambda: nest.state_make(self.state))
         self.nest = Nest(way)
         try:
             self.nest.open()
@@ -333,14 +335,14 @@ class Fabric:
         (etc / "resolv.conf").write_text("")
         if self.nest.way != "root":
             return
-        ours = Path("/etc/netns")  # for people: `ip netns exec` reads these
-        for node in self.nodes():
-            try:
-                ours.mkdir(exist_ok=True)
-                (ours / self.namespace(node)).symlink_to(etc)
-            except FileNotFoundError:  # another bed has just removed the empty directory
-                ours.mkdir(exist_ok=True)
-                (ours / self.namespace(node)).symlink_to(etc)
+        for node in self.nodes():  # for people: `ip netns exec` reads these
+            nest.persist(lambda name=self.namespace(node): self._link_names(name, etc))
+
+    @staticmethod
+    def _link_names(namespace, etc):
+        ours = Path("/etc/netns")
+        ours.mkdir(exist_ok=True)
+        (ours / namespace).symlink_to(etc)
 
     def _forget_names(self):
         for link in Path("/etc/netns").glob(f"{self.prefix}-*"):
@@ -368,17 +370,32 @@ class Fabric:
             ]
             if is_switch:
                 settings[self.namespace(node)] += self._switch_settings(node)
-        allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
-        before = allowed.read_text() if self.nest.way == "root" else None
-        try:
-            if before is not None and "cubic" not in before.split():
-                allowed.write_text(before.strip() + " cubic\n")
+        if self.nest.way == "root":
+            with self._cubic_for_all():
+                refused = self.nest.sysctl(settings)
+        else:
             refused = self.nest.sysctl(settings)
-        finally:
-            if before is not None and allowed.read_text() != before:
-                allowed.write_text(before)
         values = {value for _, key, value, _ in refused if key.endswith("congestion_control")}
         self.congestion = next((c for c in ("cubic", "reno") if c not in values), "the machine's")
+
+    @contextlib.contextmanager
+    def _cubic_for_all(self):
+        """One bed at a time, or the next one takes the widened list for the machine's own."""
+        allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+        turn = os.open(self.state.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            before = allowed.read_text()
+            if "cubic" in before.split():
+                yield
+                return
+            allowed.write_text(before.strip() + " cubic\n")
+            try:
+                yield
+            finally:
+                allowed.write_text(before)
+        finally:
+            os.close(turn)
 
     def _switch_settings(self, node):
         number = int(re.sub("[a-z]", "", node))

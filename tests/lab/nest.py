@@ -131,6 +131,16 @@ def state_make(path):
     path.mkdir(mode=0o755, exist_ok=True)
 
 
+def persist(act):
+    """act() until nobody removes an empty directory under it: beds of other prefixes come and go."""
+    for _ in range(100):
+        try:
+            return act()
+        except FileNotFoundError:
+            pass
+    return act()
+
+
 def started(pid):
     """When a process began, in ticks since boot: with the pid, what names it; None if gone."""
     try:
