@@ -108,6 +108,18 @@ static bool in_child(void)
 	return c4_get(&opened) && !c4_hook_live();
 }
 
+/*
+ * Not recorded: the process, so nothing need be told. Or this communicator alone, because another
+ * thread has been making one for seconds: the mask is that of the others, too, and stays.
+ */
+static void do_without(const struct c4_prof_init *init)
+{
+	if (c4_hook_live())
+		c4_seg_lose(&c4_hook.seg, C4_LOST_COMMS);
+	else if (init->mask)
+		c4_set(init->mask, 0);
+}
+
 void *c4_prof_init(const struct c4_prof_init *init)
 {
 	int saved = errno;
@@ -120,8 +132,8 @@ void *c4_prof_init(const struct c4_prof_init *init)
 			warn_once(init->log);
 		c4_comm_unlock();
 	}
-	if (!ctx && init->mask)
-		c4_set(init->mask, 0);
+	if (!ctx)
+		do_without(init);
 	errno = saved;
 	return ctx;
 }

@@ -160,6 +160,28 @@ static void keep_comm(const struct call *c)
 	s->handle = NULL;
 }
 
+/* NCCL guards the library and counts its users; what it calls in there it does not guard. */
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void use_library(const struct call *c)
+{
+	pthread_mutex_lock(&library_lock);
+	if (!plugin)
+		load(c);
+	live_comms++;
+	pthread_mutex_unlock(&library_lock);
+}
+
+static void leave_library(void)
+{
+	pthread_mutex_lock(&library_lock);
+	if (--live_comms == 0 && library) {
+		dlclose(library); /* its addresses stay in use: the plugin must have seen to that */
+		library = NULL;
+	}
+	pthread_mutex_unlock(&library_lock);
+}
+
 /* The mask is the process's own: what the plugin sets is what all communicators ask from then on.
  */
 static void call_init(const struct call *c)
@@ -168,8 +190,7 @@ static void call_init(const struct call *c)
 	void **ctx = &c->target->handle;
 	int rc;
 
-	if (!plugin)
-		load(c);
+	use_library(c);
 	keep_comm(c);
 	errno = ERRNO_MARK;
 	if (version <= 3)
@@ -182,21 +203,17 @@ static void call_init(const struct call *c)
 				     (int)c->nranks, (int)c->e.rank, log_message);
 	after(c, "init", rc);
 	free(name);
-	live_comms++;
 }
 
 static void call_finalize(const struct call *c)
 {
 	void *ctx = c->target ? c->target->handle : NULL;
 
-	if (!ctx && !c->force)
-		return;
 	errno = ERRNO_MARK;
-	after(c, "finalize", plugin->finalize(ctx));
-	if (c->target && --live_comms == 0 && library) {
-		dlclose(library); /* its addresses stay in use: the plugin must have seen to that */
-		library = NULL;
-	}
+	if (ctx || c->force) /* without a context it is not told */
+		after(c, "finalize", plugin->finalize(ctx));
+	if (c->target)
+		leave_library();
 }
 
 /* The mask an event is judged by: its ancestor's, which is that of the API call. */
@@ -296,19 +313,9 @@ static void call_record(const struct call *c)
 
 void core_call(const struct call *c)
 {
-	static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
-
 	switch (c->verb) {
-	case VERB_INIT: /* NCCL guards loading and initialisation likewise */
-		pthread_mutex_lock(&init_lock);
-		call_init(c);
-		pthread_mutex_unlock(&init_lock);
-		break;
-	case VERB_FINALIZE:
-		pthread_mutex_lock(&init_lock);
-		call_finalize(c);
-		pthread_mutex_unlock(&init_lock);
-		break;
+	case VERB_INIT: call_init(c); break;
+	case VERB_FINALIZE: call_finalize(c); break;
 	case VERB_START: call_start(c); break;
 	case VERB_STOP: call_stop(c); break;
 	case VERB_RECORD: call_record(c); break;

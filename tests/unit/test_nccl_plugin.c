@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "agent/hook/comm.h"
 #include "agent/hook/hook.h"
 #include "agent/nccl/abi.h"
 #include "c4/op.h"
@@ -405,6 +406,25 @@ static void test_on_behalf_of_another_process(void **unused)
 	nccl->finalize(ctx);
 }
 
+/* Somebody makes a communicator and does not come to an end: ours is lost, the others go on. */
+static void test_communicator_beside_one_being_made(void **unused)
+{
+	uint64_t before = lost(C4_LOST_COMMS);
+	void *ctx = open_comm(4, 0), *none = (void *)1;
+	int was = mask;
+
+	(void)unused;
+	assert_true(c4_comm_lock());
+	assert_int_equal(nccl->init(&none, next_id++, &mask, "late", 1, 4, 0, NULL), 0);
+	c4_comm_unlock();
+	assert_null(none);
+	assert_int_equal(mask, was);
+	assert_int_equal(lost(C4_LOST_COMMS), before + 1);
+	assert_non_null(coll(ctx, 1));
+	assert_null(coll(none, 1));
+	nccl->finalize(ctx);
+}
+
 static void test_detail_on_demand(void **unused)
 {
 	struct c4_abi_descr_v6 call = {.type = C4_ABI_COLL_API};
@@ -441,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_table_of_connections_is_full),
 		cmocka_unit_test(test_proxies_that_never_end),
 		cmocka_unit_test(test_on_behalf_of_another_process),
+		cmocka_unit_test(test_communicator_beside_one_being_made),
 		cmocka_unit_test(test_detail_on_demand),
 	};
 
