@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "collector/api.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,17 @@ static void post_post(struct call *x)
 	c4_buf_add(&x->out->body, buf, c4_answer_encode(&answer, buf));
 }
 
+static void post_links(struct call *x)
+{
+	char why[256];
+	int rc = c4_linktab_post(&x->c->links, x->q->body, x->q->bytes, x->now_ns, why, sizeof why);
+
+	if (rc)
+		c4_api_error(x->out, rc == -EINVAL ? 400 : 503, "%s", why);
+	else
+		answer_json(x->out, 202, json_pack("{s:b}", "accepted", 1));
+}
+
 /* ---- routes ---------------------------------------------------------------------------------- */
 
 static const struct route {
@@ -243,6 +255,7 @@ static const struct route {
 	void (*handle)(struct call *);
 } routes[] = {
 	{"POST", "/v1/post", false, post_post},
+	{"POST", "/v1/links", false, post_links},
 	{"GET", "/healthz", false, get_health},
 	{"GET", "/metrics", false, get_metrics},
 	{"GET", "/api/v1/jobs", false, get_jobs},

@@ -12,6 +12,7 @@
 #include "collector/incident.h"
 #include "collector/ingest.h"
 #include "collector/keeper.h"
+#include "collector/linktab.h"
 #include "collector/model.h"
 #include "collector/stats.h"
 #include "collector/vclock.h"
@@ -22,6 +23,7 @@ struct c4_collector {
 	struct c4_model model;
 	struct c4_ingest ingest;
 	struct c4_incidents incidents;
+	struct c4_linktab links; /* what planners said */
 	struct c4_keeper *keeper; /* owned */
 	uint64_t started_ns;
 	uint64_t retain_ns;

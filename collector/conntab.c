@@ -148,11 +148,23 @@ static void close_end(struct c4_diag_end *end, struct c4_conn_track *k)
 	k->sum_bytes = k->sum_steps = k->sum_busy_ns = k->sum_gpu_ns = k->sum_peer_ns = 0;
 }
 
+/* In the first window every end that was heard of is expected to carry something. */
+static uint32_t ends_known(const struct c4_conntab *t)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++)
+		n += t->conns[i].send.known + t->conns[i].recv.known;
+	return n;
+}
+
 static bool due(const struct c4_conntab *t, uint64_t open_ns)
 {
 	if (open_ns >= C4_CONN_PATIENCE_NS)
 		return true;
-	return open_ns >= C4_CONN_WINDOW_NS && t->expected && t->filled >= MOST(t->expected);
+	if (open_ns < C4_CONN_WINDOW_NS || !t->filled)
+		return false;
+	return t->filled >= MOST(t->expected ? t->expected : ends_known(t));
 }
 
 bool c4_conntab_poll(struct c4_conntab *t, uint64_t now_ns)

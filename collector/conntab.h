@@ -6,8 +6,9 @@
  * the table keeps them for the diagnosis and cuts their growth into windows of time:
  *
  *	|---- at least C4_CONN_WINDOW_NS, as soon as most of those that carried something in the
- *	      window before have carried C4_CONN_WINDOW_BYTES again (steps may be seen only now and
- *	      then: the hook's duty cycle), C4_CONN_PATIENCE_NS at most ----|
+ *	      window before (in the first one: of all that were heard of) have carried
+ *	      C4_CONN_WINDOW_BYTES again (steps may be seen only now and then: the hook's duty
+ *	      cycle), C4_CONN_PATIENCE_NS at most ----|
  *
  * Counters that go back, or that another process tells, begin anew: nothing is counted between.
  * A window in which nobody carried anything is none.

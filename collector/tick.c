@@ -40,6 +40,7 @@ void c4_collector_release(struct c4_collector *c, uint64_t mono_ns, uint64_t wal
 {
 	c4_keeper_finish(c->keeper, c4_vclock_now(&c->clock, mono_ns), wall_ns);
 	c4_keeper_free(c->keeper);
+	c4_linktab_release(&c->links);
 	c4_incidents_release(&c->incidents);
 	c4_ingest_release(&c->ingest);
 	c4_model_release(&c->model);
@@ -120,8 +121,10 @@ void c4_collector_tick(struct c4_collector *c, uint64_t mono_ns, uint64_t wall_n
 	uint64_t began = c4_mono_ns(), now_ns = c4_vclock_now(&c->clock, mono_ns);
 	bool quiet = c->clock.gaps && c4_vclock_since(now_ns, c->clock.resumed_ns) < QUIET_NS;
 
-	if (!quiet)
+	if (!quiet) {
 		look_at_jobs(c, now_ns, wall_ns);
+		c4_linktab_look(&c->links, &c->incidents, now_ns, wall_ns);
+	}
 	c4_incidents_orphans(&c->incidents, &c->model, now_ns, wall_ns);
 	c4_model_tick(&c->model, now_ns, OVER_KEEP_NS);
 	expire(c, now_ns, wall_ns);
