@@ -230,6 +230,11 @@ void c4_dests_pump(struct c4_dests *s, uint64_t now_ns)
 	}
 }
 
+static const struct c4_pair *pair_of(const struct c4_dests *s, uint8_t proto, uint32_t dst)
+{
+	return proto == C4_ROUTE_UDP ? c4_pairs_oneway(s->pairs, dst) : c4_pairs_to(s->pairs, dst);
+}
+
 /* ---- coming and going ----------------------------------------------------------------------- */
 
 static bool in_use(const struct c4_dest *d)
@@ -313,7 +318,7 @@ static void ask_again(struct c4_dests *s, struct c4_dest *d, uint64_t now_ns)
 void c4_dests_ask(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport, uint64_t now_ns)
 {
 	struct c4_dest *d = c4_dests_find(s, proto, dst, dport);
-	const struct c4_pair *pair = c4_pairs_to(s->pairs, dst);
+	const struct c4_pair *pair = pair_of(s, proto, dst);
 
 	s->counts.asks++;
 	if (d) {
@@ -344,7 +349,7 @@ static void restart(struct c4_dests *s, struct c4_dest *d, bool all, uint64_t no
 
 static void replan_one(struct c4_dests *s, struct c4_dest *d, uint64_t now_ns)
 {
-	const struct c4_pair *pair = c4_pairs_to(s->pairs, d->dst);
+	const struct c4_pair *pair = pair_of(s, d->proto, d->dst);
 	bool other_source = pair && pair->src != d->src;
 
 	d->pair = pair;

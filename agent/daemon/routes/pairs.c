@@ -133,6 +133,25 @@ static int add_pair(struct c4_pairs *s, const struct c4_plan *p, const struct c4
 	return 0;
 }
 
+static int strip_ways_back(struct c4_pairs *s)
+{
+	struct c4_pair *v = calloc(s->n ? s->n : 1, sizeof *v);
+
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->n; i++) {
+		v[i] = s->v[i];
+		v[i].nwishes = 0;
+		for (uint32_t k = 0; k < s->v[i].nwishes && s->v[i].wish[k].fwd; k++) {
+			v[i].wish[k].bwd = 0;
+			v[i].wish[k].bwd_route = 0;
+			v[i].nwishes++;
+		}
+	}
+	s->oneway = v;
+	return 0;
+}
+
 int c4_pairs_make(struct c4_pairs *ret, const struct c4_plan *p, const struct c4_hopmap *m,
 		  const uint32_t *addresses, uint32_t naddresses)
 {
@@ -150,6 +169,8 @@ int c4_pairs_make(struct c4_pairs *ret, const struct c4_plan *p, const struct c4
 		rc = add_pair(ret, p, m, legs + i, end - i);
 	}
 	free(legs);
+	if (!rc)
+		rc = strip_ways_back(ret);
 	if (rc)
 		c4_pairs_release(ret);
 	return rc;
@@ -158,6 +179,7 @@ int c4_pairs_make(struct c4_pairs *ret, const struct c4_plan *p, const struct c4
 void c4_pairs_release(struct c4_pairs *s)
 {
 	free(s->v);
+	free(s->oneway);
 	c4_map_release(&s->by_dst);
 	*s = (struct c4_pairs){0};
 }
@@ -167,6 +189,13 @@ const struct c4_pair *c4_pairs_to(const struct c4_pairs *s, uint32_t dst)
 	uintptr_t at = (uintptr_t)c4_map_get(&s->by_dst, dst);
 
 	return at ? &s->v[at - 1] : NULL;
+}
+
+const struct c4_pair *c4_pairs_oneway(const struct c4_pairs *s, uint32_t dst)
+{
+	uintptr_t at = (uintptr_t)c4_map_get(&s->by_dst, dst);
+
+	return at ? &s->oneway[at - 1] : NULL;
 }
 
 bool c4_pairs_has(const struct c4_pairs *s, uint32_t a, uint32_t b)

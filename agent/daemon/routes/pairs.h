@@ -8,6 +8,7 @@
 #ifndef C4_AGENT_ROUTES_PAIRS_H
 #define C4_AGENT_ROUTES_PAIRS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/daemon/routes/hopmap.h"
@@ -28,7 +29,7 @@ struct c4_pair {
 };
 
 struct c4_pairs {
-	struct c4_pair *v;
+	struct c4_pair *v, *oneway;
 	uint32_t n, cap;
 	struct c4_map by_dst;	  /* → place + 1 */
 	uint32_t refused;	  /* peers beyond C4_ROUTE_PEERS / 2 */
@@ -41,6 +42,9 @@ int c4_pairs_make(struct c4_pairs *ret, const struct c4_plan *p, const struct c4
 void c4_pairs_release(struct c4_pairs *s);
 
 const struct c4_pair *c4_pairs_to(const struct c4_pairs *s, uint32_t dst);
+
+/* The same for RoCE, where each end chooses for what it sends: without the ways back. */
+const struct c4_pair *c4_pairs_oneway(const struct c4_pairs *s, uint32_t dst);
 
 /* Whether the plan has a route between them, in either direction; a is ours. */
 bool c4_pairs_has(const struct c4_pairs *s, uint32_t a, uint32_t b);

@@ -7,6 +7,7 @@
 
 #include "agent/daemon/routes/asks.h"
 #include "agent/daemon/routes/dests.h"
+#include "agent/daemon/routes/helper.h"
 #include "agent/daemon/routes/locals.h"
 #include "agent/daemon/routes/planlink.h"
 #include "agent/daemon/routes/report.h"
@@ -34,6 +35,8 @@ struct c4_routes {
 	struct c4_pairs pairs;
 	struct c4_plantable table;
 	struct c4_prober prober;
+	struct c4_rawprober raw;
+	struct c4_helper helper;
 	struct c4_findings findings;
 	struct c4_findings_mark told;
 	struct c4_dests dests;
@@ -59,7 +62,9 @@ static void send_report(struct c4_routes *r, uint64_t now_ns)
 		.addresses = r->locals.address,
 		.naddresses = r->locals.n,
 		.findings = &r->findings,
-		.probes_sent = r->prober.sent,
+		.helper_port = c4_rawprober_able(&r->raw) ? r->helper.port : 0,
+		.raw = c4_rawprober_able(&r->raw),
+		.probes_sent = r->prober.sent + r->raw.sent,
 		.last = r->finishing,
 		.now_ns = now_ns,
 	};
@@ -177,6 +182,71 @@ static void notify(void *arg)
 	uv_async_send(&r->news);
 }
 
+/* ---- the way back --------------------------------------------------------------------------- */
+
+static bool ask_back(void *arg, const struct c4_dest *d, const uint16_t *ports, uint32_t n)
+{
+	struct c4_routes *r = arg;
+	const struct c4_plan_peer *peer = c4_plan_peer(r->plan, d->dst);
+	struct c4_help q = {.proto = d->proto,
+			    .ttls = d->pair->chosen,
+			    .n = (uint8_t)n,
+			    .from = d->dst,
+			    .to = d->src,
+			    .sport = d->dport};
+
+	if (!peer || n > C4_HELP_PORTS || !n)
+		return false;
+	memcpy(q.port, ports, n * sizeof q.port[0]);
+	return c4_helper_ask(&r->helper, peer->agent, peer->helper_port, &q,
+			     (uint64_t)d->serial << 16 | d->index);
+}
+
+static void tell_back(struct c4_routes *r, const struct c4_help *x, uint32_t i)
+{
+	struct c4_finding found = {
+		.flow = {x->from, x->to, x->sport, x->port[i], x->proto, (uint8_t)(x->ttls + 1)},
+		.nhops = (uint8_t)(x->ttls + 1),
+		.at_ns = c4_mono_ns()};
+
+	for (uint32_t k = 0; k < x->ttls; k++)
+		found.hop[k + 1].address = x->hop[i][k];
+	c4_findings_add(&r->findings, &found);
+}
+
+static uint64_t path_back(const struct c4_routes *r, const struct c4_help *x, uint32_t i)
+{
+	uint16_t numbers[C4_HELP_TTLS];
+
+	for (uint32_t k = 0; k < x->ttls; k++)
+		numbers[k] = c4_hopmap_at(&r->hopmap, x->hop[i][k]);
+	return c4_path_pack(numbers, x->ttls);
+}
+
+/* What the peer told of ports that were not asked for is no harm: a port nobody looks for. */
+static void on_answered(void *arg, uint64_t tag, const struct c4_help *question,
+			const struct c4_help *answer)
+{
+	struct c4_routes *r = arg;
+	uint16_t index = tag & 0xffff, serial = tag >> 16 & 0xffff;
+
+	for (uint32_t i = 0; i < question->n; i++) {
+		bool told = answer && i < answer->n && answer->port[i] == question->port[i];
+
+		if (told)
+			tell_back(r, answer, i);
+		c4_dests_back(&r->dests, index, serial, question->port[i],
+			      told ? path_back(r, answer, i) : 0);
+	}
+}
+
+static bool is_planned(void *arg, uint32_t ours, uint32_t theirs)
+{
+	const struct c4_routes *r = arg;
+
+	return c4_pairs_has(&r->pairs, ours, theirs);
+}
+
 /* ---- the loop ------------------------------------------------------------------------------- */
 
 static void on_pump(uv_timer_t *h)
@@ -240,6 +310,7 @@ static void init_dests(struct c4_routes *r)
 	r->dests.hopmap = &r->hopmap;
 	r->dests.pairs = &r->pairs;
 	r->dests.findings = &r->findings;
+	r->dests.ask_back = ask_back;
 	r->dests.arg = r;
 	c4_dests_init(&r->dests);
 }
@@ -277,6 +348,23 @@ static int open_parts(struct c4_routes *r)
 	return -EINVAL;
 }
 
+/* Whatever is missing, the rest is of use. */
+static void start_probers(struct c4_routes *r)
+{
+	struct c4_helper_config helper = {&r->raw, is_planned, on_answered, r};
+	int rc = c4_prober_init(&r->prober, r->config.loop);
+
+	if (rc)
+		c4_warn("routes: %s: nothing can be probed", strerror(-rc));
+	rc = c4_rawprober_init(&r->raw, r->config.loop);
+	if (rc)
+		c4_info("routes: %s: live connections are not probed, nor ways back",
+			strerror(-rc));
+	rc = c4_helper_open(&r->helper, r->config.loop, &helper);
+	if (rc)
+		c4_warn("routes: %s: other agents are not asked", strerror(-rc));
+}
+
 int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **ret)
 {
 	struct c4_routes *r = calloc(1, sizeof *r);
@@ -286,7 +374,7 @@ int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **re
 		return -ENOMEM;
 	r->config = *config;
 	r->interval_ns = REPORT_MS * MS_NS;
-	r->asks.fd = r->prober.epoll = -1;
+	r->asks.fd = r->prober.epoll = r->helper.fd = r->raw.in = r->raw.out = -1;
 	rc = open_parts(r);
 	if (rc) {
 		c4_plantable_close(&r->table);
@@ -296,10 +384,8 @@ int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **re
 	}
 	start_handles(r);
 	init_dests(r);
-	rc = c4_prober_init(&r->prober, config->loop);
-	if (!rc)
-		rc = c4_asks_open(&r->asks, config->loop, config->runtime_dir, config->node, on_ask,
-				  r);
+	start_probers(r);
+	rc = c4_asks_open(&r->asks, config->loop, config->runtime_dir, config->node, on_ask, r);
 	if (rc)
 		c4_warn("routes: %s: nobody can ask for them", strerror(-rc));
 	*ret = r;
@@ -340,6 +426,8 @@ void c4_routes_free(struct c4_routes *r)
 		return;
 	c4_dests_release(&r->dests);
 	c4_asks_release(&r->asks);
+	c4_helper_release(&r->helper);
+	c4_rawprober_release(&r->raw);
 	c4_prober_release(&r->prober);
 	c4_pairs_release(&r->pairs);
 	c4_hopmap_release(&r->hopmap);
