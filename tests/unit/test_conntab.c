@@ -86,8 +86,8 @@ static void test_window_is_the_growth(void **state)
 	tell(&t, at, true, 1025);
 	tell(&t, at, false, 7);
 	tell(&t, at, false, 27);
-	assert_false(c4_conntab_poll(&t, T0 + 9 * S));
-	assert_true(c4_conntab_poll(&t, T0 + 10 * S));
+	assert_false(c4_conntab_poll(&t, T0 + 2 * S - 1));
+	assert_true(c4_conntab_poll(&t, T0 + 2 * S));
 	k = &t.conns[at];
 	assert_int_equal(k->send.win_bytes, 25 * MIB);
 	assert_int_equal(k->send.win_steps, 25);
@@ -97,7 +97,26 @@ static void test_window_is_the_growth(void **state)
 	assert_int_equal(k->recv.win_bytes, 20 * MIB);
 	assert_int_equal(k->send.transmitted, 1025);
 	assert_int_equal(t.serial, 1);
-	assert_int_equal(t.window_ns, 10 * S);
+	assert_int_equal(t.window_ns, 2 * S);
+	c4_conntab_release(&t);
+}
+
+/* Nothing is known of what is usual yet: those heard of say how many may be waited for. */
+static void test_first_window_waits_for_those_heard_of(void **state)
+{
+	struct c4_conntab t = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < 20; i++) {
+		add(&t, i, i + 1, 0);
+		tell(&t, i, true, 100);
+		if (i < 17)
+			tell(&t, i, true, 105);
+	}
+	assert_false(c4_conntab_poll(&t, T0 + 3 * S));
+	tell(&t, 17, true, 105);
+	assert_true(c4_conntab_poll(&t, T0 + 3 * S));
+	assert_int_equal(t.window_ns, 3 * S);
 	c4_conntab_release(&t);
 }
 
@@ -222,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finds_what_it_has),
 		cmocka_unit_test(test_window_is_the_growth),
+		cmocka_unit_test(test_first_window_waits_for_those_heard_of),
 		cmocka_unit_test(test_next_windows_are_shorter),
 		cmocka_unit_test(test_quiet_is_no_window),
 		cmocka_unit_test(test_counters_that_go_back_begin_anew),
