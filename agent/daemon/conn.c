@@ -149,11 +149,18 @@ static void refill(struct c4_conns *s, uint64_t now_ns)
 		fill = bytes_in(ns, C4_CONNS_RATE_MIN);
 	if (fill > bytes_in(ns, C4_CONNS_RATE_MAX))
 		fill = bytes_in(ns, C4_CONNS_RATE_MAX);
+	if (now_ns < s->asked_ns && fill < bytes_in(ns, C4_CONNS_RATE_ASKED))
+		fill = bytes_in(ns, C4_CONNS_RATE_ASKED);
 	s->budget += (int64_t)fill;
 	if (s->budget > BUDGET_FULL)
 		s->budget = BUDGET_FULL;
 	s->filled_ns = now_ns;
 	s->other = 0;
+}
+
+void c4_conns_ask(struct c4_conns *s, uint64_t until_ns)
+{
+	s->asked_ns = until_ns;
 }
 
 struct candidate {

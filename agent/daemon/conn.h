@@ -8,7 +8,9 @@
  * (in an operation, without progress for a while), then those at rest, then, from what is left
  * above a reserve for the former two, those that move, the one not heard of for the longest time
  * first. What is told is the state at that moment, counters are cumulative: nothing is lost by
- * telling later. A connection that is taken down is told once more.
+ * telling later. A connection that is taken down is told once more. While the collector asks for
+ * detail it pays for it: the rate is C4_CONNS_RATE_ASKED, so that windows of all connections close
+ * within seconds.
  *
  * Bounded: C4_CONNS_MAX slots, C4_CONNS_READ of them read at a look (then the next ones), as many
  * retired ones waiting as there are slots; further ones are counted in `lost`. One thread.
@@ -32,6 +34,8 @@
 #define C4_CONNS_RATE_MIN 160u
 #define C4_CONNS_RATE_MAX 640u
 #define C4_PROCESS_RATE	  1740u
+
+#define C4_CONNS_RATE_ASKED 2560u /* of the connections, while detail is asked for */
 
 /* What changes while a connection lives. */
 struct c4_conn_state {
@@ -62,6 +66,7 @@ struct c4_conns {
 	int64_t budget;	    /* bytes; negative: overdrawn */
 	uint64_t filled_ns; /* when it was refilled last; 0: never, it is full */
 	uint64_t other;	    /* bytes that went for other things since then */
+	uint64_t asked_ns;  /* detail is asked for until then */
 };
 
 /* All zero is a valid empty one. 0 or -ENOMEM. */
@@ -76,6 +81,9 @@ void c4_conns_look(struct c4_conns *s, struct c4_seg_reader *seg);
  * other chance, so the budget does not matter.
  */
 void c4_conns_pick(struct c4_conns *s, const struct c4_tick_rate *rate, uint64_t now_ns, bool last);
+
+/* Detail of them is asked for until then. */
+void c4_conns_ask(struct c4_conns *s, uint64_t until_ns);
 
 /* Those that were picked are in a post, with so many bytes; so many others of the process, too. */
 void c4_conns_told(struct c4_conns *s, uint64_t now_ns, size_t bytes, size_t other);

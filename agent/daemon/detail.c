@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/daemon/target.h"
+#include "common/base/clock.h"
 
 /* Whether fd is the file that is being read, and has not been cut: writing must not make it grow.
  */
@@ -28,7 +29,7 @@ static int write_until(int fd, const struct c4_target *t, uint64_t until)
 	return pwrite(fd, &until, sizeof until, (off_t)at) == sizeof until ? 0 : -EIO;
 }
 
-int c4_detail_ask(const struct c4_target *t, uint64_t span_ns)
+int c4_detail_ask(struct c4_target *t, uint64_t span_ns)
 {
 	uint64_t until =
 		c4_ticks(t->seg.toc.clock) + (uint64_t)((double)span_ns / t->rate.ns_per_tick);
@@ -43,5 +44,7 @@ int c4_detail_ask(const struct c4_target *t, uint64_t span_ns)
 		return -errno;
 	rc = write_until(fd, t, until);
 	close(fd);
+	if (!rc)
+		c4_conns_ask(&t->conns, c4_mono_ns() + span_ns);
 	return rc;
 }

@@ -13,9 +13,10 @@
 struct c4_target;
 
 /*
- * Wants transport steps from now on for span_ns. 0; -ENOTSUP: it has no connections to tell of;
- * -ESTALE: gone, or its file is another one now; or a negative errno of open(2).
+ * Wants transport steps from now on for span_ns, and tells of connections more often meanwhile. 0;
+ * -ENOTSUP: it has no connections to tell of; -ESTALE: gone, or its file is another one now; or a
+ * negative errno of open(2).
  */
-int c4_detail_ask(const struct c4_target *t, uint64_t span_ns);
+int c4_detail_ask(struct c4_target *t, uint64_t span_ns);
 
 #endif

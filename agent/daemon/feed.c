@@ -147,7 +147,7 @@ static void ask_detail(const struct c4_feed *f, const struct c4_watch *w)
 	if (span_ns < DETAIL_MIN_NS)
 		span_ns = DETAIL_MIN_NS;
 	for (uint32_t i = 0; i < w->n; i++) {
-		const struct c4_target *t = c4_watched_get(w, i);
+		struct c4_target *t = c4_watched_get(w, i);
 		int rc = c4_detail_ask(t, span_ns);
 
 		if (rc && rc != -ENOTSUP && rc != -ESTALE)

@@ -407,6 +407,29 @@ static void test_busy_process(void **state)
 	assert_in_range(told * 80 / 90, C4_CONNS_RATE_MIN * 3 / 4, C4_CONNS_RATE_MIN * 5 / 4);
 }
 
+/* While the collector asks for detail, 64 busy connections are each told every few seconds. */
+static void test_asked_for(void **state)
+{
+	uint64_t now = c4_mono_ns() + MS(1000);
+	size_t told = 0;
+
+	(void)state;
+	adopt();
+	for (uint32_t i = 0; i < 64; i++)
+		add_conn(i, (int32_t)i);
+	for (int post = 0; post < 240; post++, now += MS(500)) {
+		for (uint32_t i = 0; i < 64; i++)
+			carry(i, now);
+		look();
+		c4_conns_ask(&target->conns, post < 180 ? now + MS(2000) : 0);
+		c4_conns_pick(&target->conns, &target->rate, now, false);
+		told += post >= 60 && post < 180 ? target->conns.ndue : 0;
+		c4_conns_told(&target->conns, now, target->conns.ndue * 80, 3000);
+	}
+	assert_true(told / 60 >= 64 / 3); /* a second */
+	assert_in_range(told * 80 / 60, 0, C4_CONNS_RATE_ASKED * 5 / 4);
+}
+
 /* More than are read at a look, or fit a post: bounded each time, complete after a while. */
 static void test_many(void **state)
 {
@@ -571,6 +594,7 @@ int main(void)
 		T(test_hang_after_load),
 		T(test_upstream_budget),
 		T(test_busy_process),
+		T(test_asked_for),
 		T(test_many),
 		T(test_last_words),
 		T(test_absurd_table),
