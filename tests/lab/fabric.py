@@ -7,7 +7,7 @@
 
 Nodes are `h1` … (hosts, leaf by leaf), `leaf1` …, `spine1` … and `mgmt`; all numbers begin at 1.
 
-    h<n>.eth0   10.77.<leaf>.<2k+1>/31     the k-th host of the leaf; the leaf has 10.77.<leaf>.<2k>
+    h<n>.eth0   10.77.<leaf>.<2k+1>/31     the leaf's k-th host; the leaf has 10.77.<leaf>.<2k>
     leaf.up<s>  10.78.<spine>.<2·leaf>/31  shaped to the rate; the spine's end, dn<leaf>, has the
                                            next address and is shaped, too
     h<n>.mgmt0  10.79.0.<n>/24             not shaped: launch, telemetry; node mgmt is 10.79.0.254
@@ -17,14 +17,14 @@ do: the same seed gives the same map from source port to spine. With symmetric=T
 the same seed, so both directions of a connection take one spine; otherwise each has its own.
 
 The names h1 … resolve to the management network inside the bed; each node has its own host name
-and /dev/shm (enter.py). Nothing of the bed touches the machine's own network; two beds of different prefix do not see each other. Needs no root
-where users may have namespaces (nest.py); Fabric.why_not() says in a sentence why there can
-be no bed here, or is None.
+and /dev/shm (enter.py). Nothing of the bed touches the machine's own network, and two beds of
+different prefix do not see each other. Needs no root where users may have namespaces (nest.py);
+Fabric.why_not() says in a sentence why there can be no bed here, or is None.
+
+shape.py: names and addresses; wiring.py: how they become a network; truth.py: counting.
 """
 
 import argparse
-import contextlib
-import fcntl
 import json
 import os
 import re
@@ -35,35 +35,16 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import nest  # noqa: E402 # pylint: disable=wrong-import-position
-from nest import Error, Nest  # noqa: E402,F401 # pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+import nest  # noqa: E402
+import truth  # noqa: E402
+import wiring  # noqa: E402
+from nest import Error, Nest  # noqa: E402
+from shape import Shape  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ENTER = str(HERE / "enter.py")
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-
-# One burst of offloaded segments must fit into the shaper's bucket.
-GSO_BYTES = 15000
-BURST = "burst 15k limit 256k"
-HASH_FIELDS = 0x37  # addresses, protocol, ports; the flow label is of no use here
-SEEN_MAX = 65536    # connections counted per spine
-
-TRUTH = f"""
-table ip truth {{
-	counter total {{ }}
-	set seen {{
-		type ipv4_addr . inet_service . ipv4_addr . inet_service
-		flags dynamic
-		size {SEEN_MAX}
-		counter
-	}}
-	chain through {{
-		type filter hook forward priority 0
-		meta l4proto {{ tcp, udp }} counter name total
-		meta l4proto {{ tcp, udp }} update @seen {{ ip saddr . th sport . ip daddr . th dport }}
-	}}
-}}
-"""
 
 # What mpirun has to be told on this bed; "-x" and the program follow.
 MPI_OPTIONS = [
@@ -96,10 +77,13 @@ class Link:
     def key(self):
         return f"{self.leaf}-{self.spine}"
 
+    def rate(self, mbit):
+        for node, port in self.ends():
+            wiring.shape(self.fabric, node, port, mbit)
+
     def degrade(self, mbit):
         """The link goes on with this rate."""
-        for node, port in self.ends():
-            self.fabric.shape(node, port, mbit)
+        self.rate(mbit)
         self.fabric.slowed[self.key()] = mbit
         self.fabric.save()
 
@@ -108,7 +92,7 @@ class Link:
         self.fabric.cuts.add(self.key())
         for node, port in self.ends():
             self.fabric.ip([f"link set {port} down"], node)
-        self.fabric.route()
+        wiring.route(self.fabric)
         self.fabric.save()
 
     def restore(self):
@@ -117,32 +101,21 @@ class Link:
             self.fabric.cuts.discard(self.key())
             for node, port in self.ends():
                 self.fabric.ip([f"link set {port} up"], node)
-            self.fabric.ip(self.fabric.down_routes(self.spine, [self.leaf]), f"spine{self.spine}")
-            self.fabric.route()
+            self.fabric.ip(wiring.down_routes(self.spine, [self.leaf]), f"spine{self.spine}")
+            wiring.route(self.fabric)
         if self.fabric.slowed.pop(self.key(), None) is not None:
-            for node, port in self.ends():
-                self.fabric.shape(node, port, self.fabric.rate_mbit)
+            self.rate(self.fabric.rate_mbit)
         self.fabric.save()
 
 
-class Fabric:
-    """One bed. Its shape is what the constructor was told; up() makes it anew, down() leaves
+class Fabric(Shape):
+    """One bed. The constructor is Shape's; up() makes it anew, down() leaves
     nothing of it behind, both whatever was there before."""
 
-    def __init__(self, leaves=2, spines=4, hosts_per_leaf=4, rate_mbit=100, seed=42,
-                 symmetric=True, prefix="c4"):
-        if not re.fullmatch("[a-z][a-z0-9]{0,15}", prefix):
-            raise Error(f"prefix {prefix!r} is no short word of lower-case letters")
-        for name, value, most in (("leaves", leaves, 100), ("spines", spines, 100),
-                                  ("hosts_per_leaf", hosts_per_leaf, 100),
-                                  ("rate_mbit", rate_mbit, 10000), ("seed", seed, 2**31),
-                                  ("hosts", leaves * hosts_per_leaf, 250)):
-            if not 1 <= value <= most:
-                raise Error(f"{name} is {value}, must be 1 to {most}")
-        self.leaves, self.spines, self.hosts_per_leaf = leaves, spines, hosts_per_leaf
-        self.rate_mbit, self.seed, self.symmetric, self.prefix = rate_mbit, seed, symmetric, prefix
-        self.state = nest.state_root() / prefix
-        self.shm = Path("/dev/shm") / f"c4-lab-{os.geteuid()}-{prefix}"
+    def __init__(self, *shape, **named):
+        super().__init__(*shape, **named)
+        self.state = nest.state_root() / self.prefix
+        self.shm = Path("/dev/shm") / f"c4-lab-{os.geteuid()}-{self.prefix}"
         self.nest = None
         self.congestion = None  # what the hosts' connections use
         self.slowed, self.cuts, self.caps, self.drops = {}, set(), {}, []
@@ -156,62 +129,17 @@ class Fabric:
         reason = nest.choose()[1]
         return reason and f"no bed of network namespaces here: {reason}"
 
-    def hosts(self):
-        return [f"h{n}" for n in range(1, self.leaves * self.hosts_per_leaf + 1)]
-
-    def place(self, host):
-        """(leaf, index below it) of a host."""
-        n = int(host[1:]) if re.fullmatch("h[0-9]+", host) else 0
-        if not 1 <= n <= self.leaves * self.hosts_per_leaf:
-            raise Error(f"no host {host!r} in this bed")
-        return (n - 1) // self.hosts_per_leaf + 1, (n - 1) % self.hosts_per_leaf + 1
-
-    def leaf_of(self, host):
-        return self.place(host)[0]
-
-    def address(self, host):
-        """The host's address on the fabric."""
-        leaf, k = self.place(host)
-        return f"10.77.{leaf}.{2 * k + 1}"
-
-    def management(self, node):
-        """The address that the node's name stands for."""
-        return "10.79.0.254" if node == "mgmt" else f"10.79.0.{int(node[1:])}"
-
-    def nodes(self):
-        return [*(f"leaf{i}" for i in self._leaves()), *(f"spine{i}" for i in self._spines()),
-                "mgmt", *self.hosts()]
-
-    def switch_addresses(self):
-        """Switch → the addresses its interfaces have: how a hop that a probe saw is named."""
-        found = {f"leaf{leaf}": [] for leaf in self._leaves()}
-        for host in self.hosts():
-            leaf, k = self.place(host)
-            found[f"leaf{leaf}"].append(f"10.77.{leaf}.{2 * k}")
-        for leaf in self._leaves():
-            found[f"leaf{leaf}"] += [f"10.78.{s}.{2 * leaf}" for s in self._spines()]
-        for spine in self._spines():
-            found[f"spine{spine}"] = [f"10.78.{spine}.{2 * leaf + 1}" for leaf in self._leaves()]
-        return found
-
     def link(self, leaf, spine):
-        if leaf not in self._leaves() or spine not in self._spines():
+        if leaf not in self.leaf_numbers() or spine not in self.spine_numbers():
             raise Error(f"no link between leaf{leaf} and spine{spine} in this bed")
         return Link(self, leaf, spine)
 
-    def _leaves(self):
-        return range(1, self.leaves + 1)
-
-    def _spines(self):
-        return range(1, self.spines + 1)
-
-    def _links(self):
-        return [Link(self, leaf, spine) for leaf in self._leaves() for spine in self._spines()]
-
-    def namespace(self, node):
-        return f"{self.prefix}-{node}"
+    def links(self):
+        return [Link(self, leaf, spine) for leaf in self.leaf_numbers()
+                for spine in self.spine_numbers()]
 
     def ip(self, lines, node, tool="ip"):
+        """A batch of ip or tc commands in a node."""
         self.nest.ip(lines, self.namespace(node), tool)
 
     # ---- up and down -------------------------------------------------------------------------
@@ -235,15 +163,14 @@ class Fabric:
             self._write_names()
             self._make_shm()
             self.nest.ip([f"netns add {self.namespace(node)}" for node in self.nodes()])
-            self._configure()
-            self.nest.ip(self._cables())
-            self._wire()
-            self.route()
-            for link in self._links():
-                for node, port in link.ends():
-                    self.shape(node, port, self.rate_mbit)
-            for spine in self._spines():
-                self.nest.within(self.namespace(f"spine{spine}"), ["nft", "-f", "-"], TRUTH)
+            wiring.configure(self)
+            self.nest.ip(wiring.cables(self))
+            wiring.wire(self)
+            wiring.route(self)
+            for link in self.links():
+                link.rate(self.rate_mbit)
+            for namespace in self._spine_namespaces():
+                truth.install(self.nest, namespace)
             self.save()
         except BaseException:
             self.down()
@@ -352,133 +279,8 @@ class Fabric:
         except OSError:
             pass  # not empty
 
-    def _configure(self):
-        """The kernel's settings per node. Congestion control: cubic if we may, for the machine's
-        own may be one that does not share; it is the machine's list of what all may use that
-        decides, so root widens it for a moment."""
-        settings = {}
-        for node in self.nodes():
-            is_switch = node.startswith(("leaf", "spine"))
-            settings[self.namespace(node)] = [
-                ("net.ipv6.conf.all.disable_ipv6", 1, False),
-                ("net.ipv6.conf.default.disable_ipv6", 1, False),
-                ("net.ipv4.conf.all.rp_filter", 0, True),
-                ("net.ipv4.conf.default.rp_filter", 0, True),
-                ("net.ipv4.tcp_no_metrics_save", 1, False),
-                ("net.ipv4.tcp_congestion_control", "reno", False),
-                ("net.ipv4.tcp_congestion_control", "cubic", False),
-            ]
-            if is_switch:
-                settings[self.namespace(node)] += self._switch_settings(node)
-        if self.nest.way == "root":
-            with self._cubic_for_all():
-                refused = self.nest.sysctl(settings)
-        else:
-            refused = self.nest.sysctl(settings)
-        values = {value for _, key, value, _ in refused if key.endswith("congestion_control")}
-        self.congestion = next((c for c in ("cubic", "reno") if c not in values), "the machine's")
-
-    @contextlib.contextmanager
-    def _cubic_for_all(self):
-        """One bed at a time, or the next one takes the widened list for the machine's own."""
-        allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
-        turn = os.open(self.state.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX)
-            before = allowed.read_text()
-            if "cubic" in before.split():
-                yield
-                return
-            allowed.write_text(before.strip() + " cubic\n")
-            try:
-                yield
-            finally:
-                allowed.write_text(before)
-        finally:
-            os.close(turn)
-
-    def _switch_settings(self, node):
-        number = int(re.sub("[a-z]", "", node))
-        seed = self.seed
-        if node.startswith("spine"):
-            seed += 100000 + number
-        elif not self.symmetric:
-            seed += 7919 * (number - 1)
-        return [("net.ipv4.ip_forward", 1, True),
-                # Not policy 1: across a veth it goes by the sending socket, not by its port.
-                ("net.ipv4.fib_multipath_hash_policy", 3, True),
-                ("net.ipv4.fib_multipath_hash_fields", HASH_FIELDS, True),
-                ("net.ipv4.fib_multipath_hash_seed", seed, True),
-                # Probes are answered by ICMP, all of them.
-                ("net.ipv4.icmp_ratelimit", 0, True),
-                ("net.ipv4.icmp_msgs_per_sec", 100000, False),
-                ("net.ipv4.icmp_msgs_burst", 10000, False)]
-
-    def _cables(self):
-        def cable(a, port_a, b, port_b):
-            return (f"link add name {port_a} netns {self.namespace(a)} type veth "
-                    f"peer name {port_b} netns {self.namespace(b)}")
-
-        lines = []
-        for host in self.hosts():
-            lines.append(cable(host, "eth0", f"leaf{self.leaf_of(host)}", host))
-            lines.append(cable(host, "mgmt0", "mgmt", host))
-        for link in self._links():
-            (leaf, up), (spine, down) = link.ends()
-            lines.append(cable(leaf, up, spine, down))
-        return lines
-
-    def _wire(self):
-        """Addresses, links up, and the routes that never change."""
-        batch = {node: ["link set lo up"] for node in self.nodes()}
-        routes = {node: [] for node in self.nodes()}
-        batch["mgmt"] += ["link add br0 type bridge", "addr add 10.79.0.254/24 dev br0",
-                          "link set br0 up"]
-        for host in self.hosts():
-            leaf, k = self.place(host)
-            batch[host] += [f"addr add 10.77.{leaf}.{2 * k + 1}/31 dev eth0", "link set eth0 up",
-                            f"addr add {self.management(host)}/24 dev mgmt0", "link set mgmt0 up"]
-            routes[host].append(f"route add default via 10.77.{leaf}.{2 * k}")
-            batch[f"leaf{leaf}"] += [f"addr add 10.77.{leaf}.{2 * k}/31 dev {host}",
-                                     f"link set {host} up"]
-            batch["mgmt"].append(f"link set {host} master br0 up")
-        for link in self._links():
-            for (node, port), end in zip(link.ends(), (0, 1)):
-                batch[node] += [f"addr add 10.78.{link.spine}.{2 * link.leaf + end}/31 dev {port}",
-                                f"link set {port} gso_max_size {GSO_BYTES}", f"link set {port} up"]
-        for spine in self._spines():
-            routes[f"spine{spine}"] += self.down_routes(spine, self._leaves())
-        for node, lines in batch.items():
-            self.ip(lines, node)
-        for node, lines in routes.items():
-            self.ip(lines, node)
-
-    def down_routes(self, spine, leaves):
-        return [f"route replace 10.77.{leaf}.0/24 via 10.78.{spine}.{2 * leaf}" for leaf in leaves]
-
-    def route(self):
-        """What each leaf knows about the others: the spines that both have a link to."""
-        for leaf in self._leaves():
-            lines = []
-            for other in self._leaves():
-                if other == leaf:
-                    continue
-                ways = [s for s in self._spines()
-                        if not self.cuts & {f"{leaf}-{s}", f"{other}-{s}"}]
-                hops = " ".join(f"nexthop via 10.78.{s}.{2 * leaf + 1} dev up{s} weight 1"
-                                for s in ways)
-                lines.append(f"route replace 10.77.{other}.0/24 {hops}" if ways else
-                             f"route replace unreachable 10.77.{other}.0/24")
-            self.ip(lines, f"leaf{leaf}")
-
     # ---- rates and losses --------------------------------------------------------------------
 
-    def shape(self, node, port, mbit):
-        """Limits what the node sends through the port; None: no limit."""
-        if mbit is None:
-            self.ip([f"qdisc del dev {port} root"], node, "tc")
-        else:
-            self.ip([f"qdisc replace dev {port} root tbf rate {mbit}mbit {BURST}"], node, "tc")
 
     def slow_tx(self, host, mbit):
         """A host that cannot send faster than this; None: heals it."""
@@ -493,8 +295,8 @@ class Fabric:
         if mbit is None and key not in self.caps:
             return
         if mbit is not None:  # one burst must fit, here too
-            self.ip([f"link set {port} gso_max_size {GSO_BYTES}"], node)
-        self.shape(node, port, mbit)
+            self.ip([f"link set {port} gso_max_size {wiring.GSO_BYTES}"], node)
+        wiring.shape(self, node, port, mbit)
         self.caps.pop(key, None)
         if mbit is not None:
             self.caps[key] = mbit
@@ -523,7 +325,7 @@ class Fabric:
     def heal(self):
         """Ends what runs in the bed, and every fault that was put into it."""
         self._end_programs(self.nest, [self.namespace(node) for node in self.nodes()])
-        for link in self._links():
+        for link in self.links():
             if link.key() in self.cuts or link.key() in self.slowed:
                 link.restore()
         for key in list(self.caps):
@@ -538,36 +340,19 @@ class Fabric:
         """{(src, sport, dst, dport): {spine: bytes}} of all TCP and UDP through the spines since
         up() or truth_reset(); count="packets" counts these. Bytes are those of IP packets as
         they come to the spine; several that travel as one (GSO) are one packet. Raises Error if
-        the kernel could not note a connection because there were too many."""
+        there were more connections than a spine can count."""
         seen = {}
-        for spine in self._spines():
-            sums = 0
-            for item in self._nft(spine, "list", "table", "ip", "truth"):
-                if "counter" in item:
-                    expected = item["counter"]["packets"]
-                for element in item.get("set", {}).get("elem", []):
-                    src, sport, dst, dport = element["elem"]["val"]["concat"]
-                    counter = element["elem"]["counter"]
-                    sums += counter["packets"]
-                    seen.setdefault((src, sport, dst, dport), {})[f"spine{spine}"] = counter[count]
-            if sums < expected and self._nft_full(spine):
-                raise Error(f"spine{spine}: more than {SEEN_MAX} connections, not all counted")
+        for spine, namespace in zip(self.spine_numbers(), self._spine_namespaces()):
+            for connection, amount in truth.read(self.nest, namespace, count).items():
+                seen.setdefault(connection, {})[f"spine{spine}"] = amount
         return seen
 
     def truth_reset(self):
-        for spine in self._spines():
-            self.nest.within(self.namespace(f"spine{spine}"), ["nft", "-f", "-"],
-                             "delete table ip truth\n" + TRUTH)
+        for namespace in self._spine_namespaces():
+            truth.reset(self.nest, namespace)
 
-    def _nft(self, spine, *words):
-        text = self.nest.within(self.namespace(f"spine{spine}"), ["nft", "-j", *words])
-        return json.loads(text)["nftables"]
-
-    def _nft_full(self, spine):
-        for item in self._nft(spine, "list", "set", "ip", "truth", "seen"):
-            if "set" in item:
-                return len(item["set"].get("elem", [])) >= SEEN_MAX
-        return False
+    def _spine_namespaces(self):
+        return [self.namespace(f"spine{spine}") for spine in self.spine_numbers()]
 
     def link_bytes(self):
         """{(leaf, spine): (up, down)}: bytes sent, numbers as in link()."""
@@ -575,10 +360,10 @@ class Fabric:
             text = self.nest.run(["ip", "-n", self.namespace(node), "-j", "-s", "link"])
             return {i["ifname"]: i["stats64"]["tx"]["bytes"] for i in json.loads(text)}
 
-        up = {leaf: sent(f"leaf{leaf}") for leaf in self._leaves()}
-        down = {spine: sent(f"spine{spine}") for spine in self._spines()}
+        up = {leaf: sent(f"leaf{leaf}") for leaf in self.leaf_numbers()}
+        down = {spine: sent(f"spine{spine}") for spine in self.spine_numbers()}
         return {(k.leaf, k.spine): (up[k.leaf][f"up{k.spine}"], down[k.spine][f"dn{k.leaf}"])
-                for k in self._links()}
+                for k in self.links()}
 
     def probe(self, src, dst, sports, dport=9, protocol="tcp"):
         """{sport: spine} for connections from src to dst with these source ports; a port that
@@ -671,28 +456,6 @@ class Fabric:
     def _must_have(self, node):
         if node not in self.nodes():
             raise Error(f"no node {node!r} in this bed")
-
-    # ---- what c4 is told ---------------------------------------------------------------------
-
-    def yaml(self, path=None):
-        """The fabric as c4.fabric/v1 (planner/FORMATS.md), of its nominal state; written to path
-        if given."""
-        text = ["schema: c4.fabric/v1", "hosts:"]
-        for host in self.hosts():
-            text.append(f"- {{name: {host}, nics: [{{name: eth0, leaf: leaf{self.leaf_of(host)}, "
-                        f"ipv4: {self.address(host)}}}]}}")
-        text += ["leaves:", *(f"- leaf{i}" for i in self._leaves())]
-        text += ["spines:", *(f"- spine{i}" for i in self._spines())]
-        text.append("switches:")
-        for name, addresses in self.switch_addresses().items():
-            text.append(f"- {{name: {name}, addresses: [{', '.join(addresses)}]}}")
-        text.append("links:")
-        text += [f"- {{a: leaf{k.leaf}, b: spine{k.spine}, gbps: {self.rate_mbit / 1000:g}}}"
-                 for k in self._links()]
-        whole = "\n".join(text) + "\n"
-        if path is not None:
-            Path(path).write_text(whole)
-        return whole
 
 
 HTTP = """
