@@ -27,7 +27,7 @@ endif
 
 GOALS := $(or $(MAKECMDGOALS),all)
 ifneq ($(filter-out help deps deps-check clean format,$(GOALS)),)
-NEED_PKGS := libuv libmicrohttpd libcurl jansson libprotobuf-c sqlite3 libcyaml
+NEED_PKGS := libuv libmicrohttpd libcurl jansson libprotobuf-c sqlite3 libcyaml libmnl
 PKG_CFLAGS := $(shell pkg-config --cflags $(NEED_PKGS) 2>/dev/null)
 UV      := $(shell pkg-config --libs libuv 2>/dev/null)
 MHD     := $(shell pkg-config --libs libmicrohttpd 2>/dev/null)
@@ -35,6 +35,7 @@ CURL    := $(shell pkg-config --libs libcurl 2>/dev/null)
 JANSSON := $(shell pkg-config --libs jansson 2>/dev/null)
 PROTOC  := $(shell pkg-config --libs libprotobuf-c 2>/dev/null)
 SQLITE  := $(shell pkg-config --libs sqlite3 2>/dev/null)
+MNL     := $(shell pkg-config --libs libmnl 2>/dev/null)
 CYAML   := $(shell pkg-config --libs libcyaml yaml-0.1 2>/dev/null)
 MPI_CFLAGS := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 endif
@@ -52,6 +53,7 @@ HOOK      := $(call obj,$(call src,agent/hook))
 MPI       := $(call obj,$(call src,agent/mpi)) $(B)/obj/gen/mpi_wrap.o
 NCCL      := $(call obj,$(call src,agent/nccl))
 NCCLAPI   := $(call obj,$(call src,agent/nccl/api))
+ROUTE     := $(call obj,$(call src,agent/route))
 DAEMON    := $(filter-out %/main.o,$(call obj,$(call src,agent/daemon agent/daemon/routes)))
 RUN       := $(filter-out %/main.o,$(call obj,$(call src,agent/run)))
 DIAG      := $(call obj,$(call src,collector/diag))
@@ -64,7 +66,7 @@ PLANNER   := $(filter-out %/main.o,$(call obj,$(call src,planner/daemon planner/
 
 FLOOR := $(B)/ar/libcommon.a $(B)/ar/libds.a $(B)/ar/libbase.a
 BIN   := $(addprefix $(B)/bin/,c4run c4agent c4collector c4ctl c4plan c4planner)
-LIB   := $(addprefix $(B)/lib/,libc4mpi.so libnccl-profiler-c4.so libc4nccl.so)
+LIB   := $(addprefix $(B)/lib/,libc4mpi.so libnccl-profiler-c4.so libc4nccl.so libc4route.so)
 
 .PHONY: all
 all: $(BIN) $(LIB)
@@ -75,6 +77,7 @@ $(B)/ar/libcommon.a: $(COMMON)
 $(B)/ar/libhook.a: $(HOOK)
 $(B)/ar/libnccl.a: $(NCCL)
 $(B)/ar/libncclapi.a: $(NCCLAPI)
+$(B)/ar/libroute.a: $(ROUTE)
 $(B)/ar/libdaemon.a: $(DAEMON)
 $(B)/ar/librun.a: $(RUN)
 $(B)/ar/libdiag.a: $(DIAG)
@@ -91,7 +94,7 @@ $(B)/ar/%.a:
 	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(B)/bin/c4agent: $(B)/obj/agent/daemon/main.o $(B)/ar/libdaemon.a $(FLOOR)
-$(B)/bin/c4agent: LIBS := $(UV) $(CURL) $(PROTOC) -lpthread -lm
+$(B)/bin/c4agent: LIBS := $(UV) $(CURL) $(PROTOC) $(MNL) -lpthread -lm
 $(B)/bin/c4run: $(B)/obj/agent/run/main.o $(B)/ar/librun.a $(FLOOR)
 $(B)/bin/c4run: LIBS := $(UV) $(CURL) $(JANSSON) -lpthread -lm
 $(B)/bin/c4collector: $(B)/obj/collector/main.o $(B)/ar/libcollector.a $(B)/ar/libdiag.a $(FLOOR)
@@ -130,7 +133,14 @@ $(B)/lib/libc4nccl.so: $(NCCLAPI) $(HOOK) $(BASE) agent/nccl/api/export.map
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete,-z,now -Wl,--version-script=agent/nccl/api/export.map \
 		-o $@ $(filter %.o,$^) -lpthread
 
-$(B)/obj/agent/nccl/%.o $(B)/obj/agent/hook/%.o $(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: \
+$(B)/lib/libc4route.so: $(ROUTE) $(B)/ar/libhook.a $(B)/ar/libbase.a agent/route/export.map
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-z,defs,-z,nodelete,-z,now -Wl,--version-script=agent/route/export.map \
+		-o $@ $(filter %.o %.a,$^)
+
+$(B)/obj/agent/nccl/%.o $(B)/obj/agent/hook/%.o $(B)/obj/agent/mpi/%.o $(B)/obj/agent/route/%.o \
+$(B)/obj/gen/mpi_wrap.o: \
 	CFLAGS += -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector
 $(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: CPPFLAGS += $(MPI_CFLAGS)
 

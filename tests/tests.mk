@@ -12,7 +12,7 @@
 
 ARCHIVES := $(addprefix $(B)/ar/,libnccl.a libncclapi.a libhook.a libdaemon.a librun.a libcollector.a libdiag.a libctl.a \
 	      libplancli.a libplanner.a libplanio.a libplanmodel.a libcommon.a libds.a libbase.a)
-ALL_LIBS  = $(UV) $(MHD) $(CURL) $(CYAML) $(JANSSON) $(PROTOC) $(SQLITE) -lpthread -lm
+ALL_LIBS  = $(UV) $(MHD) $(CURL) $(CYAML) $(JANSSON) $(PROTOC) $(SQLITE) $(MNL) -lpthread -lm
 
 UNIT_SRC := $(call src,tests/unit)
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))

@@ -16,6 +16,7 @@ BUILD='
 	libcyaml-dev
 	libjansson-dev
 	libmicrohttpd-dev
+	libmnl-dev
 	libopenmpi-dev
 	libprotobuf-c-dev
 	libsqlite3-dev

@@ -19,12 +19,18 @@ void c4_dests_init(struct c4_dests *s)
 	s->udp = c4_portrange_of(C4_ROUTE_UDP);
 }
 
+static uint64_t key_of(uint8_t proto, uint32_t dst, uint16_t dport)
+{
+	return (uint64_t)proto << 48 | (uint64_t)dst << 16 | dport;
+}
+
 static void free_dest(struct c4_dests *s, struct c4_dest *d)
 {
 	if (!d)
 		return;
 	c4_seek_stop(s, d);
 	s->dest[d->index] = NULL;
+	c4_map_del(&s->by_key, key_of(d->proto, d->dst, d->dport));
 	c4_pathcache_release(&d->cache);
 	free(d);
 }
@@ -34,17 +40,12 @@ void c4_dests_release(struct c4_dests *s)
 	for (uint32_t i = 0; i < s->n; i++)
 		free_dest(s, s->dest[i]);
 	s->n = 0;
+	c4_map_release(&s->by_key);
 }
 
 struct c4_dest *c4_dests_find(const struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport)
 {
-	for (uint32_t i = 0; i < s->n; i++) {
-		struct c4_dest *d = s->dest[i];
-
-		if (d && d->dst == dst && d->dport == dport && d->proto == proto)
-			return d;
-	}
-	return NULL;
+	return c4_map_get(&s->by_key, key_of(proto, dst, dport));
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -282,8 +283,13 @@ static struct c4_dest *add(struct c4_dests *s, uint8_t proto, const struct c4_pa
 
 	if (!d)
 		return NULL;
+	if (c4_map_put(&s->by_key, key_of(proto, pair->dst, dport), d)) {
+		free(d);
+		return NULL;
+	}
 	d->place = c4_plantable_add(s->table, proto, pair->dst, dport, pair->src, 0);
 	if (!d->place) {
+		c4_map_del(&s->by_key, key_of(proto, pair->dst, dport));
 		free(d);
 		return NULL;
 	}
@@ -374,6 +380,52 @@ void c4_dests_distrust(struct c4_dests *s, uint32_t src, uint64_t now_ns)
 	for (uint32_t i = 0; i < s->n; i++)
 		if (s->dest[i] && s->dest[i]->pair && s->dest[i]->src == src)
 			restart(s, s->dest[i], true, now_ns);
+}
+
+/* ---- ports in use --------------------------------------------------------------------------- */
+
+void c4_dests_count_begin(struct c4_dests *s)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct c4_dest *d = s->dest[i];
+
+		if (!d || d->proto != C4_ROUTE_TCP)
+			continue;
+		memset(d->seen, 0, sizeof d->seen);
+		for (uint32_t k = 0; k < d->cache.n; k++)
+			d->cache.v[k].busy = false;
+	}
+}
+
+uint32_t c4_dests_count(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
+			uint16_t sport, bool *reversed)
+{
+	struct c4_dest *d = c4_dests_find(s, proto, dst, dport);
+	struct c4_portpath *x = d ? c4_pathcache_find(&d->cache, sport) : NULL;
+	const struct c4_wish *w;
+
+	if (!x)
+		return 0;
+	x->busy = true;
+	if (!x->slot || !d->pair || x->slot > d->pair->nwishes)
+		return 0;
+	d->seen[x->slot - 1]++;
+	w = &d->pair->wish[x->slot - 1];
+	*reversed = !w->fwd_route;
+	return w->fwd_route ? w->fwd_route : w->bwd_route;
+}
+
+void c4_dests_count_end(struct c4_dests *s, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct c4_dest *d = s->dest[i];
+
+		if (!d || d->proto != C4_ROUTE_TCP)
+			continue;
+		for (uint32_t k = 0; k < d->told.nslots; k++)
+			s->counts.corrected +=
+				c4_plantable_correct(&d->place->slot[k], d->seen[k], now_ns);
+	}
 }
 
 void c4_dests_review(struct c4_dests *s, uint64_t now_ns)

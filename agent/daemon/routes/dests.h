@@ -67,7 +67,8 @@ struct c4_dest {
 	uint8_t wanted; /* free ports of each slot before it is quiet */
 	bool urgent;	/* somebody waits */
 	uint64_t asked_ns, used_ns;
-	uint64_t retry_ns; /* not before, after a search that ended without all */
+	uint32_t seen[C4_ROUTE_SLOTS]; /* connections counted */
+	uint64_t retry_ns;	       /* not before, after a search that ended without all */
 };
 
 /* Asks somebody at the other end for the way back of ports; the answers come to c4_dests_back().
@@ -81,6 +82,7 @@ struct c4_dests_counts {
 	uint64_t fills;		  /* changes of the table */
 	uint64_t unreachable;	  /* slots without a port after all */
 	uint64_t evicted, expired;
+	uint64_t corrected; /* claims */
 };
 
 struct c4_dests {
@@ -93,6 +95,7 @@ struct c4_dests {
 	void *arg;
 
 	struct c4_dest *dest[C4_DESTS_MAX];
+	struct c4_map by_key;
 	uint32_t n;	   /* places in use and holes below */
 	uint32_t nseeking; /* searches under way */
 	uint32_t turn;	   /* who may send first */
@@ -116,6 +119,16 @@ void c4_dests_replan(struct c4_dests *s, uint64_t now_ns);
 
 /* Nothing that was seen from this address is believed any longer. */
 void c4_dests_distrust(struct c4_dests *s, uint32_t src, uint64_t now_ns);
+
+/*
+ * Which ports are in use, as somebody sees who goes through all connections: begin, count each
+ * one, end. Claims of slots are corrected by it. count returns the place in the plan + 1 of the
+ * route that the connection's port was published for (0: none), *reversed: of the way back.
+ */
+void c4_dests_count_begin(struct c4_dests *s);
+uint32_t c4_dests_count(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
+			uint16_t sport, bool *reversed);
+void c4_dests_count_end(struct c4_dests *s, uint64_t now_ns);
 
 /* `busy` of ports has changed: better ports come first, more are looked for where they run out. */
 void c4_dests_review(struct c4_dests *s, uint64_t now_ns);

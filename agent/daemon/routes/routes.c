@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/daemon/routes/asks.h"
+#include "agent/daemon/routes/connwatch.h"
 #include "agent/daemon/routes/dests.h"
 #include "agent/daemon/routes/helper.h"
 #include "agent/daemon/routes/locals.h"
@@ -41,8 +42,9 @@ struct c4_routes {
 	struct c4_findings_mark told;
 	struct c4_dests dests;
 	struct c4_asks asks;
+	struct c4_connwatch connwatch;
 
-	uint64_t interval_ns, reported_ns;
+	uint64_t interval_ns, reported_ns, looked_ns;
 	bool finishing, last_sent;
 	uint32_t seeking; /* searches when last logged */
 
@@ -62,6 +64,8 @@ static void send_report(struct c4_routes *r, uint64_t now_ns)
 		.addresses = r->locals.address,
 		.naddresses = r->locals.n,
 		.findings = &r->findings,
+		.flows = r->connwatch.flows,
+		.nflows = r->connwatch.nflows,
 		.helper_port = c4_rawprober_able(&r->raw) ? r->helper.port : 0,
 		.raw = c4_rawprober_able(&r->raw),
 		.probes_sent = r->prober.sent + r->raw.sent,
@@ -79,6 +83,7 @@ static void send_report(struct c4_routes *r, uint64_t now_ns)
 		free(data);
 	else
 		r->last_sent = r->finishing;
+	r->connwatch.nflows = 0; /* told; the next look is another interval */
 }
 
 static void log_counts(const struct c4_routes *r)
@@ -150,6 +155,8 @@ static void take_plan(struct c4_routes *r, struct c4_plan *plan, uint64_t now_ns
 	}
 	c4_plan_free(r->plan);
 	r->plan = plan;
+	for (uint32_t i = 0; i < r->connwatch.nflows; i++)
+		r->connwatch.flows[i].route = 0; /* a place in the old one */
 	apply(r, now_ns);
 }
 
@@ -280,8 +287,11 @@ static void on_ask(void *arg, uint8_t proto, uint32_t dst, uint16_t dport)
 
 static void each_second(struct c4_routes *r, uint64_t now_ns)
 {
+	struct c4_connwatch_scene scene = {&r->locals, r->plan, &r->dests};
+
 	if (c4_locals_read(&r->locals))
 		apply(r, now_ns);
+	c4_connwatch_look(&r->connwatch, &scene, now_ns);
 	c4_dests_review(&r->dests, now_ns);
 	if (r->seeking != (uint32_t)r->dests.counts.searches)
 		log_counts(r);
@@ -296,8 +306,10 @@ static void on_beat(uv_timer_t *h)
 	if (r->finishing)
 		return;
 	c4_plantable_beat(&r->table, now_ns);
-	if (now_ns - r->reported_ns + BEAT_MS * MS_NS / 2 >= r->interval_ns)
+	if (now_ns - r->looked_ns + BEAT_MS * MS_NS / 2 >= r->interval_ns) {
+		r->looked_ns = now_ns;
 		each_second(r, now_ns);
+	}
 	report_if_due(r, now_ns);
 }
 
@@ -385,6 +397,9 @@ int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **re
 	start_handles(r);
 	init_dests(r);
 	start_probers(r);
+	rc = c4_connwatch_open(&r->connwatch);
+	if (rc)
+		c4_warn("routes: %s: connections are not seen", strerror(-rc));
 	rc = c4_asks_open(&r->asks, config->loop, config->runtime_dir, config->node, on_ask, r);
 	if (rc)
 		c4_warn("routes: %s: nobody can ask for them", strerror(-rc));
@@ -424,6 +439,7 @@ void c4_routes_free(struct c4_routes *r)
 {
 	if (!r)
 		return;
+	c4_connwatch_close(&r->connwatch);
 	c4_dests_release(&r->dests);
 	c4_asks_release(&r->asks);
 	c4_helper_release(&r->helper);
