@@ -316,3 +316,42 @@ def test_gpu_script_loses_nothing(tmp_path):
     assert "lines" in str(results["records"]["record-ring"])
     assert results["overhead"]["overhead-8KiB"] == ratios
     assert (tmp_path / "recorded-ring.tar.gz").stat().st_size > 10_000
+
+
+PUMP = """
+import ctypes, socket, sys, time
+libc, chunk = ctypes.CDLL(None), ctypes.create_string_buffer(1 << 16)
+out, into = socket.socketpair()
+began = last = time.monotonic()
+carried = late = 0
+while last - began < 1.6:
+    libc.send(out.fileno(), chunk, len(chunk), socket.MSG_DONTWAIT)
+    got = max(libc.recv(into.fileno(), chunk, len(chunk), socket.MSG_DONTWAIT), 0)
+    last = time.monotonic()
+    carried += got
+    late += got * (last - began > 0.6)
+assert chunk.raw == bytes(len(chunk))
+print(carried, late)
+"""
+
+
+def test_ill_network_of_the_gpu_script(tmp_path):
+    """slow_socket.so: nothing is held back before its time, then no more passes than said."""
+    shim = tmp_path / "slow_socket.so"
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-std=gnu11", "-O2", "-shared", "-fPIC", "-o", shim,
+                    REPO / "tests" / "gpu" / "slow_socket.c", "-ldl"], check=True, timeout=60)
+
+    def pump(**fault):
+        done = subprocess.run(["/usr/bin/python3", "-c", PUMP], capture_output=True, text=True,
+                              timeout=60, env={**os.environ, "LD_PRELOAD": str(shim), **fault})
+        assert done.returncode == 0, done.stderr
+        return map(int, done.stdout.split())
+
+    carried, late = pump()
+    assert late > 20e6, "without a fault it carries more than the slow one may"
+    for name in ("C4_FAULT_SEND", "C4_FAULT_RECV"):
+        carried, late = pump(**{name: "0.3:0"})
+        # what was on its way when the fault came may still arrive
+        assert carried > 2 << 20 and late <= 1 << 20, (name, carried, late)
+        carried, late = pump(**{name: "0.3:2e6"})
+        assert 0 < late < 4e6, (name, carried, late)

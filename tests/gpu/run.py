@@ -51,7 +51,7 @@ from machine import BUILD, say
 from results import Results
 
 SKIPPED = 77
-RECORD_LINES = 6000  # per rank: about half a megabyte
+RECORD_LINES = 8000  # per rank: some 600 kilobytes
 NOBODY = "nobody"
 HARMLESS = {"data-gap", "slow-job"}
 # What would be missed most if the time ran out; the rest in its own order.
@@ -76,13 +76,13 @@ def verdict_cases(n):
              replay={}),
         Case("mismatched-count", ("mismatch",), {v}, ["--mismatch", f"{v}:{after}"], hangs=True),
         Case("dropped-connection", ("hang-comm",), {v, (v + 1) % n}, faulty=v, hangs=True,
-             env={"C4_FAULT_SEND": f"{after + 4}:0"}, replay={"fault": 1, "victim": v}),
+             env={"C4_FAULT_SEND": f"{after}:0"}, replay={"fault": 1, "victim": v}),
         Case("slow-sender", ("slow-tx",), {v}, pairs, faulty=v, seconds=30,
-             env={"C4_FAULT_SEND": f"{after + 4}:60e6"}),
+             env={"C4_FAULT_SEND": f"{after}:60e6"}),
         Case("slow-receiver", ("slow-rx",), {v}, pairs, faulty=v, seconds=30,
-             env={"C4_FAULT_RECV": f"{after + 4}:60e6"}),
+             env={"C4_FAULT_RECV": f"{after}:60e6"}),
         Case("slow-path", ("slow-link", "congestion"), None, pairs, faulty=v, seconds=30,
-             env={"C4_FAULT_SEND": f"{after + 4}:20e6", "C4_FAULT_ONLY": "1"}),
+             env={"C4_FAULT_SEND": f"{after}:20e6", "C4_FAULT_ONLY": "1"}),
         Case("ddp-healthy", needs="torch", seconds=20),
         Case("ddp-late-rank", ("slow-rank",), {v}, [f"{v}:6:20"], needs="torch", seconds=26),
     ]
@@ -96,12 +96,14 @@ def overhead_cases():
 
 
 def record_cases(n):
+    """Slow and small, so that some seconds of it fit into a file."""
     v = n // 2
     return [
-        Case("record-ring", job=["--bytes", "4194304"], seconds=4, replay={}),
-        Case("record-pairs", job=["--pairs", "1", "--bytes", "1048576"], seconds=3),
+        Case("record-ring", job=["--bytes", "1048576", "--compute-ms", "80"], seconds=5, replay={}),
+        Case("record-pairs", job=["--pairs", "1", "--bytes", "262144", "--compute-ms", "80"],
+             seconds=4),
         Case("record-dropped", ("hang-comm",), {v, (v + 1) % n}, faulty=v, hangs=True, seconds=10,
-             job=["--bytes", "2097152", "--compute-ms", "60"], env={"C4_FAULT_SEND": "8:0"}),
+             job=["--bytes", "2097152", "--compute-ms", "200"], env={"C4_FAULT_SEND": "6:0"}),
     ]
 
 
@@ -229,13 +231,17 @@ def record(bench, results, case):
     if len(streams) != bench.ranks or not lines:
         say(run.tail())
         raise RuntimeError(f"{len(streams)} of {bench.ranks} ranks recorded")
+    cut = any("# cut here" in s.read_text()[-400:] for s in streams)
+    if cut and case.hangs:
+        raise RuntimeError(f"the recording was cut at {RECORD_LINES} lines, before the fault")
     (place / "expect.json").write_text(json.dumps({
         "ranks": bench.ranks, "kinds": list(case.expect) or [NOBODY],
         "culprits": sorted(case.ranks or []), "hangs": case.hangs}, indent=1) + "\n")
     results.keep_recording(case.name.removeprefix("record-"), place, bench.pretend)
     size = sum(s.stat().st_size for s in streams)
-    say(f"      {case.name}: {lines} lines, {size >> 10} KiB")
-    results.put("records", case.name, [(case.name, f"{lines} lines", f"{size >> 10} KiB")])
+    told = f"{lines} lines" + (", cut" if cut else "")
+    say(f"      {case.name}: {told}, {size >> 10} KiB")
+    results.put("records", case.name, [(case.name, told, f"{size >> 10} KiB")])
 
 
 # ---- all of it ----------------------------------------------------------------------------------

@@ -8,6 +8,8 @@
  *   C4_FAULT_ONLY=1                                        the first data connection alone
  *
  * Data connections are those that have carried DATA_BYTES: what NCCL says otherwise goes on.
+ * AFTER_S is counted from the first one, so that it does not matter how long CUDA and NCCL take to
+ * come up.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,7 +35,7 @@ struct direction {
 
 static struct direction sending = {.env = "C4_FAULT_SEND", .only = -1};
 static struct direction receiving = {.env = "C4_FAULT_RECV", .only = -1};
-static double started;
+static double started; /* the first data connection was seen; 0: none yet */
 static ssize_t (*real_send)(int, const void *, size_t, int);
 static ssize_t (*real_recv)(int, void *, size_t, int);
 
@@ -47,7 +49,6 @@ static double now(void)
 
 __attribute__((constructor)) static void setup(void)
 {
-	started = now();
 	real_send = (ssize_t(*)(int, const void *, size_t, int))dlsym(RTLD_NEXT, "send");
 	real_recv = (ssize_t(*)(int, void *, size_t, int))dlsym(RTLD_NEXT, "recv");
 }
@@ -60,7 +61,7 @@ static int ill(struct direction *d)
 		text = getenv(d->env);
 		d->known = text && sscanf(text, "%lf:%lf", &d->after_s, &d->rate) == 2 ? 2 : 1;
 	}
-	return d->known == 2 && now() - started >= d->after_s;
+	return d->known == 2 && started > 0 && now() - started >= d->after_s;
 }
 
 /* How much of n may pass now. */
@@ -75,9 +76,11 @@ static size_t allowed(struct direction *d, int fd, size_t n)
 	if (d->only >= 0 && d->only != fd)
 		return n;
 	d->allowance += (t - d->filled_at) * d->rate;
-	if (d->allowance > d->rate * BURST_S)
+	if (d->allowance > d->rate * BURST_S || d->filled_at == 0)
 		d->allowance = d->rate * BURST_S;
 	d->filled_at = t;
+	if (d->allowance < 1)
+		return 0;
 	return (double)n < d->allowance ? n : (size_t)d->allowance;
 }
 
@@ -86,7 +89,10 @@ static void passed(struct direction *d, int fd, ssize_t n)
 	if (n <= 0 || fd < 0 || fd >= FDS)
 		return;
 	d->carried[fd] += (uint64_t)n;
-	d->allowance -= (double)n;
+	if (started == 0 && d->carried[fd] >= DATA_BYTES)
+		started = now();
+	if (d->filled_at > 0) /* before the fault nothing is rationed */
+		d->allowance -= (double)n;
 }
 
 ssize_t send(int fd, const void *data, size_t n, int flags)
