@@ -12,6 +12,7 @@
 #include "agent/daemon/routes/locals.h"
 #include "agent/daemon/routes/planlink.h"
 #include "agent/daemon/routes/report.h"
+#include "agent/daemon/routes/verify.h"
 #include "common/base/clock.h"
 #include "common/log.h"
 
@@ -43,6 +44,7 @@ struct c4_routes {
 	struct c4_dests dests;
 	struct c4_asks asks;
 	struct c4_connwatch connwatch;
+	struct c4_verify verify;
 
 	uint64_t interval_ns, reported_ns, looked_ns;
 	bool finishing, last_sent;
@@ -310,6 +312,7 @@ static void on_beat(uv_timer_t *h)
 		r->looked_ns = now_ns;
 		each_second(r, now_ns);
 	}
+	c4_verify_tick(&r->verify, r->watches, r->nwatches, now_ns);
 	report_if_due(r, now_ns);
 }
 
@@ -325,6 +328,7 @@ static void init_dests(struct c4_routes *r)
 	r->dests.ask_back = ask_back;
 	r->dests.arg = r;
 	c4_dests_init(&r->dests);
+	c4_verify_init(&r->verify, &r->dests, &r->prober, &r->raw);
 }
 
 static void start_handles(struct c4_routes *r)
