@@ -11,6 +11,7 @@
 #include "c4/version.h"
 #include "planner/daemon/answer.h"
 #include "planner/daemon/metrics.h"
+#include "planner/daemon/routes/live.h"
 
 #define JSON_TYPE     "application/json"
 #define PROTOBUF_TYPE "application/x-protobuf"
@@ -170,10 +171,11 @@ static void get_links(struct call *x)
 
 	for (uint32_t i = 0; i < l->n; i++)
 		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:i, s:f, s:f}", "a", l->v[i].a, "b",
-						l->v[i].b, "parallel", (int)l->v[i].parallel,
+				      json_pack("{s:s, s:s, s:i, s:f, s:f, s:s}", "a", l->v[i].a,
+						"b", l->v[i].b, "parallel", (int)l->v[i].parallel,
 						"now_gbps", (double)l->v[i].now_gbps, "file_gbps",
-						(double)l->v[i].file_gbps));
+						(double)l->v[i].file_gbps, "reason",
+						l->v[i].sensed ? "sensed" : "reported"));
 	answer_json(x->out, 200, json_pack("{s:o}", "links", list));
 }
 
@@ -220,6 +222,11 @@ static void post_routes(struct call *x)
 	x->out->status = 200;
 	x->out->type = PROTOBUF_TYPE;
 	c4_planner_tick(x->p, x->now_ns);
+}
+
+static void get_live(struct call *x)
+{
+	answer_json(x->out, 200, c4_live_json(&x->p->routes, x->now_ns));
 }
 
 /* ---- health and metrics -----------------------------------------------------------------------
@@ -271,7 +278,7 @@ static const struct route {
 	{"GET", "/api/v1/plan", get_plan},    {"GET", "/api/v1/links", get_links},
 	{"POST", "/api/v1/links", post_link}, {"POST", "/api/v1/reload", post_reload},
 	{"GET", "/healthz", get_health},      {"GET", "/metrics", get_metrics},
-	{"POST", "/v1/routes", post_routes},
+	{"POST", "/v1/routes", post_routes},  {"GET", "/api/v1/live", get_live},
 };
 
 static uint32_t body_max(const struct c4_request *q)

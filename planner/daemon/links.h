@@ -18,6 +18,7 @@ struct c4_link_report {
 	uint32_t parallel; /* which of the links between a and b */
 	float now_gbps;
 	float file_gbps; /* what the fabric file said of it when it was reported */
+	bool sensed;	 /* the planner found it out by itself (routes/suspects.h) */
 };
 
 struct c4_links {

@@ -143,6 +143,43 @@ static void write_ports(struct sink *s)
 	labelled(s, "answer", "crowded", o->crowded);
 }
 
+static void write_agents(struct sink *s)
+{
+	plain(s, s->p->routes.roster.n);
+}
+
+static void write_flows(struct sink *s)
+{
+	plain(s, s->p->routes.flows.n);
+}
+
+static void write_pairs(struct sink *s)
+{
+	plain(s, s->p->routes.pairs.planned);
+}
+
+static void write_routes_counts(struct sink *s)
+{
+	for (int i = 0; i < C4_ROUTES_COUNT_MAX; i++)
+		labelled(s, "what", c4_routes_count_names[i], s->p->routes.counts[i]);
+}
+
+static void write_suspects(struct sink *s)
+{
+	uint64_t n[C4_SUSPECT_CLEARED + 1] = {0};
+
+	for (uint32_t i = 0; i < s->p->routes.suspects.n; i++)
+		n[s->p->routes.suspects.v[i].state]++;
+	for (int i = 0; i <= C4_SUSPECT_CLEARED; i++)
+		labelled(s, "state", c4_suspect_state_name((enum c4_suspect_state)i), n[i]);
+}
+
+static void write_told(struct sink *s)
+{
+	labelled(s, "result", "ok", s->p->stats.told);
+	labelled(s, "result", "failed", s->p->stats.tell_errors);
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct metric {
@@ -175,6 +212,14 @@ static const struct metric {
 	 "Link reports accepted that did not fit the fabric any more.", write_reports_refused},
 	{"c4_links_reported", "gauge", "Links whose rate differs from the fabric file.",
 	 write_links},
+	{"c4_routes_agents", "gauge", "Agents that report.", write_agents},
+	{"c4_routes_flows", "gauge", "Connections that agents see.", write_flows},
+	{"c4_routes_pairs", "gauge", "Pairs of hosts planned because of what they carry.",
+	 write_pairs},
+	{"c4_routes_total", "counter", "What agents reported and were told.", write_routes_counts},
+	{"c4_link_suspects", "gauge", "Links that connections show to be slow or full.",
+	 write_suspects},
+	{"c4_planner_told_total", "counter", "Words to the collector about links.", write_told},
 	{"c4_oracle_ports_total", "counter",
 	 "Source ports asked for, by whether one takes the path.", write_ports},
 };

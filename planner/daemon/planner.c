@@ -10,15 +10,18 @@
 
 #include "common/base/clock.h"
 #include "common/fmt.h"
+#include "common/http.h"
 #include "common/log.h"
+#include "planner/daemon/routes/live.h"
 #include "planner/daemon/state.h"
 
-#define SECOND_NS     1000000000ull
-#define PAUSE_MIN_NS  SECOND_NS
-#define PAUSE_MAX_NS  (60 * SECOND_NS)
-#define SETTLED_NS    (10 * SECOND_NS) /* agents have told by then what there is */
-#define GOSSIP_GAP_NS SECOND_NS	       /* nor is it made anew for each thing that an agent saw */
-#define SAVE_GAP_NS   SECOND_NS /* a plan that changes all the time is not written all the time */
+#define SECOND_NS	1000000000ull
+#define PAUSE_MIN_NS	SECOND_NS
+#define PAUSE_MAX_NS	(60 * SECOND_NS)
+#define TELL_TIMEOUT_MS 5000
+#define SETTLED_NS	(10 * SECOND_NS) /* agents have told by then what there is */
+#define GOSSIP_GAP_NS	SECOND_NS	 /* nor is it made anew for each thing that an agent saw */
+#define SAVE_GAP_NS	SECOND_NS /* a plan that changes all the time is not written all the time */
 
 static const struct {
 	const char *name, *effect;
@@ -323,6 +326,88 @@ static bool save_needed(const struct c4_planner *p)
 	return p->config.engine.state && p->edition->fabric && p->save.saved != p->edition->version;
 }
 
+/* ---- what is suspected -----------------------------------------------------------------------
+ */
+
+/* Links that connections showed to be slow are planned with what they carry. */
+static void take_reports(struct c4_planner *p)
+{
+	struct c4_suspects *s = &p->routes.suspects;
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < s->n_reports; i++) {
+		struct c4_fault fault;
+		int rc = c4_planner_report_link(p, &s->reports[i], &fault);
+
+		if (rc == -EBUSY)
+			s->reports[left++] = s->reports[i];
+		else if (rc)
+			c4_warn("link %s-%s: %s: not planned with", s->reports[i].a,
+				s->reports[i].b, fault.what);
+	}
+	s->n_reports = left;
+}
+
+static bool tell_wanted(const struct c4_planner *p, uint64_t now_ns)
+{
+	bool due = now_ns >= p->tell.pause.next_ns;
+
+	if (!p->tell.http || !p->routes.edition)
+		return false;
+	if (p->routes.suspects.changed && !p->tell.pause.pause_ns)
+		return true; /* news do not wait, but for a collector that does not answer */
+	return due && (p->routes.suspects.changed || p->routes.suspects.n || p->tell.standing);
+}
+
+static bool tell_begin(struct c4_planner *p, uint64_t now_ns)
+{
+	uint32_t n = 0;
+	json_t *j = c4_live_links(&p->routes, now_ns, C4_PLANNER_TELL_TTL_S, &n);
+
+	p->tell.body = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+	json_decref(j);
+	p->tell.standing = n > 0;
+	p->routes.suspects.changed = false;
+	p->tell.busy = p->tell.body != NULL;
+	return p->tell.busy;
+}
+
+static void on_tell(uv_work_t *w)
+{
+	struct c4_planner *p = w->data;
+	struct c4_buf answer = {0};
+
+	p->tell.status = c4_http_post(p->tell.http, "/v1/links", "application/json", p->tell.body,
+				      strlen(p->tell.body), &answer);
+	if (p->tell.status < 0)
+		snprintf(p->tell.why, sizeof p->tell.why, "%s", c4_http_error(p->tell.http));
+	else
+		snprintf(p->tell.why, sizeof p->tell.why, "status %d: %.200s", p->tell.status,
+			 c4_buf_str(&answer));
+	c4_buf_release(&answer);
+}
+
+static void on_told(uv_work_t *w, int status)
+{
+	struct c4_planner *p = w->data;
+	uint64_t now_ns = c4_mono_ns();
+
+	(void)status;
+	p->tell.busy = false;
+	free(p->tell.body);
+	p->tell.body = NULL;
+	if (p->tell.status >= 200 && p->tell.status < 300) {
+		p->stats.told++;
+		pause_for(&p->tell.pause, now_ns, C4_PLANNER_TELL_S * SECOND_NS);
+		return;
+	}
+	if (!p->tell.pause.pause_ns)
+		c4_warn("collector: %s: it hears of links later", p->tell.why);
+	p->stats.tell_errors++;
+	p->routes.suspects.changed = true;
+	pause_longer(&p->tell.pause, now_ns);
+}
+
 /* ---- public ---------------------------------------------------------------------------------- */
 
 void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
@@ -331,6 +416,9 @@ void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
 		return;
 	c4_routes_tick(&p->routes, now_ns);
 	p->demanded |= p->config.engine.flows_only && now_ns >= p->started_ns + SETTLED_NS;
+	take_reports(p);
+	if (!p->tell.busy && tell_wanted(p, now_ns) && tell_begin(p, now_ns))
+		uv_queue_work(p->loop, &p->tell.work, on_tell, on_told);
 	if (!p->fetch.busy && fetch_wanted(p, now_ns)) {
 		fetch_begin(p);
 		uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
@@ -411,6 +499,8 @@ static int open_feed(struct c4_planner *p)
 	if (!p->config.demand && !p->config.collector)
 		return 0;
 	p->fetch.feed = c4_demand_feed_new(p->config.demand, p->config.collector);
+	if (p->config.collector)
+		p->tell.http = c4_http_new(p->config.collector, TELL_TIMEOUT_MS);
 	if (p->fetch.feed)
 		return 0;
 	return p->config.collector ? -EINVAL : -ENOMEM;
@@ -422,7 +512,7 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 	int rc;
 
 	*p = (struct c4_planner){.loop = loop, .config = *config, .started_ns = now_ns};
-	p->plan.work.data = p->fetch.work.data = p->save.work.data = p;
+	p->plan.work.data = p->fetch.work.data = p->save.work.data = p->tell.work.data = p;
 	name_instance(p, wall_ns);
 	p->config.engine.flows = config->flows;
 	p->config.engine.flows_only = config->flows && !config->demand && !config->collector;
@@ -431,6 +521,7 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 					   .learns = oracle && oracle->ops->learn,
 					   .demands = config->flows,
 					   .pairs = config->pairs,
+					   .hold_ns = config->engine.replan.hold_ns,
 				   });
 	rc = open_feed(p);
 	if (!rc && !begin_with_nothing(p, wall_ns))
@@ -469,6 +560,8 @@ void c4_planner_release(struct c4_planner *p)
 	}
 	c4_engine_free(p->engine);
 	c4_demand_feed_free(p->fetch.feed);
+	c4_http_free(p->tell.http);
+	free(p->tell.body);
 	c4_source_free(p->news);
 	c4_journal_release(&p->journal);
 	c4_edition_drop(p->edition);

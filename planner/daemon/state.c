@@ -126,6 +126,7 @@ static void put_links(const struct c4_links *l, struct c4_buf *out)
 		put_text(out, l->v[i].a);
 		put_text(out, l->v[i].b);
 		put_u32(out, l->v[i].parallel);
+		put_u32(out, l->v[i].sensed);
 		put_f32(out, l->v[i].now_gbps);
 		put_f32(out, l->v[i].file_gbps);
 	}
@@ -350,6 +351,7 @@ static int read_links(struct reader *r, uint32_t n, struct c4_links *l, struct c
 		get_text(r, one->a, sizeof one->a);
 		get_text(r, one->b, sizeof one->b);
 		one->parallel = get_u32(r);
+		one->sensed = get_u32(r) != 0;
 		one->now_gbps = get_f32(r);
 		one->file_gbps = get_f32(r);
 		if (r->failed || !(one->now_gbps >= 0) || !(one->file_gbps >= 0))

@@ -14,7 +14,7 @@
 #include "common/buf.h"
 #include "planner/daemon/edition.h"
 
-#define C4_STATE_FORMAT 1u
+#define C4_STATE_FORMAT 2u
 
 /* What was read; release with c4_state_release(). */
 struct c4_state {

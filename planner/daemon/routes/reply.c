@@ -199,6 +199,27 @@ static void put_plan(struct reply *y)
 		put_neighbours(y);
 }
 
+static void put_watches(struct reply *y)
+{
+	const struct c4_suspects *s = &y->r->suspects;
+
+	y->msg.watches = take(y, s->n_watches * sizeof(void *));
+	for (uint32_t i = 0; i < s->n_watches && !y->failed; i++) {
+		const struct c4_suspect_watch *w = &s->watches[i];
+		C4__V1__Watch *to = w->host == y->host ? take(y, sizeof *to) : NULL;
+
+		if (!to)
+			continue;
+		c4__v1__watch__init(to);
+		to->src = w->key.ip[w->from];
+		to->dst = w->key.ip[!w->from];
+		to->proto = w->key.proto;
+		to->sport = w->key.port[w->from];
+		to->dport = w->key.port[!w->from];
+		y->msg.watches[y->msg.n_watches++] = to;
+	}
+}
+
 /* ---- the answer ------------------------------------------------------------------------------ */
 
 static uint32_t interval_ms(const struct c4_roster *r)
@@ -237,5 +258,6 @@ int c4_reply_encode(struct c4_routes *r, const struct c4_reply_opts *o, struct c
 	y.msg.interval_ms = interval_ms(&r->roster);
 	if (!o->unchanged && y.e->demand)
 		put_plan(&y);
+	put_watches(&y);
 	return y.failed ? -ENOMEM : pack(&y, out);
 }

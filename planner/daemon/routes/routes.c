@@ -19,7 +19,9 @@ const char *const c4_routes_count_names[] = {
 
 void c4_routes_init(struct c4_routes *r, const struct c4_routes_config *config)
 {
-	*r = (struct c4_routes){.config = *config, .pairs = {.config = config->pairs}};
+	*r = (struct c4_routes){.config = *config,
+				.pairs = {.config = config->pairs},
+				.suspects = {.hold_ns = config->hold_ns}};
 	c4_arena_init(&r->arena, ARENA_BYTES);
 }
 
@@ -30,6 +32,7 @@ void c4_routes_release(struct c4_routes *r)
 	c4_roster_release(&r->roster);
 	c4_flows_release(&r->flows);
 	c4_pairs_release(&r->pairs);
+	c4_suspects_release(&r->suspects);
 	c4_arena_release(&r->arena);
 	free(r->mark);
 	free(r->seen);
@@ -63,6 +66,7 @@ static int follow_fabric(struct c4_routes *r, const struct c4_edition *e)
 int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns, uint64_t wall_ms)
 {
 	struct c4_epochs epochs;
+	int rc;
 
 	if (!e->fabric)
 		return 0;
@@ -74,11 +78,12 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns,
 	}
 	if (!r->edition && e->demand && r->config.demands)
 		c4_pairs_adopt(&r->pairs, &e->demand->demand, now_ns);
+	rc = c4_suspects_follow(&r->suspects, r->edition, e, now_ns);
 	c4_epochs_release(&r->epochs);
 	r->epochs = epochs;
 	c4_edition_drop(r->edition);
 	r->edition = c4_edition_hold(e);
-	return 0;
+	return rc; /* without memory nothing is suspected */
 }
 
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
@@ -87,6 +92,8 @@ void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 	c4_flows_expire(&r->flows, now_ns);
 	if (r->edition && r->config.demands)
 		c4_pairs_round(&r->pairs, &r->edition->fabric->fabric, &r->flows, now_ns);
+	if (r->edition)
+		c4_suspects_look(&r->suspects, r->edition, &r->flows, now_ns);
 }
 
 /* ---- exchanges ------------------------------------------------------------------------------- */

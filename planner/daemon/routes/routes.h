@@ -21,6 +21,7 @@
 #include "planner/daemon/routes/flows.h"
 #include "planner/daemon/routes/pairs.h"
 #include "planner/daemon/routes/roster.h"
+#include "planner/daemon/routes/suspects.h"
 #include "planner/model/oracle/path.h"
 
 #define C4_ROUTES_BODY_MAX    (2u << 20)
@@ -65,6 +66,7 @@ struct c4_routes_config {
 	bool learns;	      /* the oracle can be told */
 	bool demands;	      /* connections that are seen are planned */
 	struct c4_pairs_config pairs;
+	uint64_t hold_ns; /* a slow link is tried again after this */
 };
 
 struct c4_routes {
@@ -74,6 +76,7 @@ struct c4_routes {
 	struct c4_roster roster;
 	struct c4_flows flows;
 	struct c4_pairs pairs;
+	struct c4_suspects suspects;
 	struct c4_arena arena; /* of the exchange at work */
 	uint32_t *mark;	       /* per switch, then per host: scratch of an answer */
 	uint32_t n_marks;

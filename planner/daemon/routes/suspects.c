@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "planner/daemon/routes/suspects.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+#define LEAST_SHARE 0.01 /* of its rate: less than that is not planned with, it would be dead */
+#define LOWER	    0.8	 /* a finding counts if it is so far below what is known already */
+#define FASTER	    1.5	 /* than it was given: it is well again … */
+#define WELL	    3u	 /* … if so many windows in a row say so */
+#define PROBATION   0.5	 /* of its rate */
+#define GIVEN_SLACK 0.99
+
+const char *c4_suspect_state_name(enum c4_suspect_state s)
+{
+	static const char *const names[] = {"doubt", "slow", "probation", "full", "cleared"};
+
+	return names[s];
+}
+
+void c4_suspects_release(struct c4_suspects *s)
+{
+	c4_sense_free(s->sense);
+	free(s->input);
+	free(s->of);
+	free(s->from);
+	free(s->nic_gbps);
+	*s = (struct c4_suspects){.hold_ns = s->hold_ns};
+}
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+static bool is_planned(const struct c4_suspect *x)
+{
+	return x->state == C4_SUSPECT_SLOW || x->state == C4_SUSPECT_PROBATION;
+}
+
+/* Of a link, either direction; congestion is another thing. */
+static struct c4_suspect *find(struct c4_suspects *s, uint32_t directed, bool full)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->v[i].link / 2 == directed / 2 && (s->v[i].state == C4_SUSPECT_FULL) == full)
+			return &s->v[i];
+	return NULL;
+}
+
+static uint32_t nth_parallel(const struct c4_fabric *f, uint32_t link)
+{
+	uint32_t n, at = c4_links_between(f, f->links[link].a, f->links[link].b, &n), i = 0;
+
+	while (i < n && f->link_of[at + i] != link)
+		i++;
+	return i;
+}
+
+static struct c4_suspect *add(struct c4_suspects *s, const struct c4_edition *e, uint32_t directed,
+			      uint64_t now_ns)
+{
+	const struct c4_fabric *f = &e->fabric->fabric;
+	const struct c4_link *l = &f->links[directed / 2];
+	struct c4_suspect *x;
+
+	if (s->n == C4_SUSPECTS_MAX) {
+		s->lost++;
+		return NULL;
+	}
+	x = &s->v[s->n++];
+	*x = (struct c4_suspect){
+		.link = directed,
+		.parallel = nth_parallel(f, directed / 2),
+		.file_gbps = e->fabric->file_gbps[directed / 2],
+		.first_ns = now_ns,
+		.bad_ns = now_ns,
+	};
+	strcpy(x->a, f->switches[l->a].name); /* names are of C4_NAME_MAX at most */
+	strcpy(x->b, f->switches[l->b].name);
+	return x;
+}
+
+static void drop(struct c4_suspects *s, struct c4_suspect *x)
+{
+	s->changed |= x->state != C4_SUSPECT_DOUBT && x->state != C4_SUSPECT_CLEARED;
+	*x = s->v[--s->n];
+}
+
+/* Tells the planner what the link carries. */
+static void give(struct c4_suspects *s, struct c4_suspect *x, double gbps)
+{
+	struct c4_link_report *r = &s->reports[0];
+	uint32_t i = 0;
+
+	while (i < s->n_reports &&
+	       !(s->reports[i].parallel == x->parallel && !strcmp(s->reports[i].a, x->a) &&
+		 !strcmp(s->reports[i].b, x->b)))
+		i++;
+	if (i == C4_SUSPECTS_MAX) /* the planner did not fetch them for long */
+		return;
+	r = &s->reports[i];
+	if (i == s->n_reports)
+		s->n_reports++;
+	*r = (struct c4_link_report){
+		.parallel = x->parallel, .now_gbps = (float)gbps, .sensed = true};
+	strcpy(r->a, x->a);
+	strcpy(r->b, x->b);
+	x->given_gbps = gbps;
+	x->given_ns = 0;
+	x->well = 0;
+	s->changed = true;
+	c4_sense_forget(s->sense, x->link / 2);
+}
+
+/* ---- editions -------------------------------------------------------------------------------- */
+
+static uint32_t link_named(const struct c4_fabric *f, const char *a, const char *b, uint32_t nth)
+{
+	uint32_t sa = c4_fabric_switch(f, a), sb = c4_fabric_switch(f, b), n = 0, at = 0;
+
+	if (sa != C4_NONE && sb != C4_NONE)
+		at = c4_links_between(f, sa, sb, &n);
+	return nth < n ? f->link_of[at + nth] : C4_NONE;
+}
+
+static const struct c4_link_report *report_of(const struct c4_edition *e,
+					      const struct c4_suspect *x)
+{
+	for (uint32_t i = 0; i < e->links.n; i++) {
+		const struct c4_link_report *r = &e->links.v[i];
+
+		if (r->parallel == x->parallel && ((!strcmp(r->a, x->a) && !strcmp(r->b, x->b)) ||
+						   (!strcmp(r->a, x->b) && !strcmp(r->b, x->a))))
+			return r;
+	}
+	return NULL;
+}
+
+/* Somebody else said something of the link, or it is gone. */
+static bool is_void(const struct c4_edition *e, const struct c4_suspect *x)
+{
+	const struct c4_link_report *r = report_of(e, x);
+	bool sensed = r && r->sensed;
+
+	if (x->link == C4_NONE)
+		return true;
+	return is_planned(x) ? r && !sensed : x->state == C4_SUSPECT_CLEARED && !sensed;
+}
+
+static void rename_all(struct c4_suspects *s, const struct c4_edition *is)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct c4_suspect *x = &s->v[i];
+		uint32_t link = link_named(&is->fabric->fabric, x->a, x->b, x->parallel);
+
+		x->link = link == C4_NONE ? C4_NONE : 2 * link + x->link % 2;
+		x->n_hosts = 0;
+		if (link != C4_NONE)
+			x->file_gbps = is->fabric->file_gbps[link];
+	}
+	c4_sense_clear(s->sense);
+	s->n_watches = 0;
+}
+
+/* What an earlier run found out. */
+static void adopt(struct c4_suspects *s, const struct c4_edition *e, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < e->links.n; i++) {
+		const struct c4_link_report *r = &e->links.v[i];
+		uint32_t link = link_named(&e->fabric->fabric, r->a, r->b, r->parallel);
+		struct c4_suspect *x;
+
+		if (!r->sensed || link == C4_NONE || find(s, 2 * link, false))
+			continue;
+		x = add(s, e, 2 * link, now_ns);
+		if (!x)
+			return;
+		x->state = C4_SUSPECT_SLOW;
+		x->given_gbps = x->measured_gbps = (double)r->now_gbps;
+		s->changed = true;
+	}
+}
+
+/* Since when the plan has the rate that it was told. */
+static void note_given(struct c4_suspects *s, const struct c4_edition *e, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct c4_suspect *x = &s->v[i];
+		double has = (double)e->rates[x->link / 2];
+
+		if (is_planned(x) && !x->given_ns && has >= x->given_gbps * GIVEN_SLACK)
+			x->given_ns = now_ns;
+	}
+}
+
+static int make_room(struct c4_suspects *s)
+{
+	if (s->sense)
+		return 0;
+	s->sense = c4_sense_new();
+	s->input = malloc(C4_SENSE_FLOWS_MAX * sizeof *s->input);
+	s->of = malloc(C4_SENSE_FLOWS_MAX * sizeof *s->of);
+	s->from = malloc(C4_SENSE_FLOWS_MAX * sizeof *s->from);
+	if (s->sense && s->input && s->of && s->from)
+		return 0;
+	c4_suspects_release(s);
+	return -ENOMEM;
+}
+
+static int follow_nics(struct c4_suspects *s, const struct c4_fabric *f)
+{
+	float *rates = malloc(((size_t)f->n_nics + 1) * sizeof *rates);
+
+	if (!rates)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < f->n_nics; i++)
+		rates[i] = f->nics[i].gbps;
+	free(s->nic_gbps);
+	s->nic_gbps = rates;
+	return 0;
+}
+
+int c4_suspects_follow(struct c4_suspects *s, const struct c4_edition *was,
+		       const struct c4_edition *is, uint64_t now_ns)
+{
+	bool other = !was || was->fabric != is->fabric;
+	int rc = make_room(s);
+
+	if (!rc && other)
+		rc = follow_nics(s, &is->fabric->fabric);
+	if (rc)
+		return rc;
+	if (other)
+		rename_all(s, is);
+	for (uint32_t i = s->n; i-- > 0;)
+		if (is_void(is, &s->v[i]))
+			drop(s, &s->v[i]);
+	adopt(s, is, now_ns);
+	note_given(s, is, now_ns);
+	return 0;
+}
+
+/* ---- a window -------------------------------------------------------------------------------- */
+
+/* Its links with their directions; 0: not known, or of another fabric. */
+static uint32_t directed(const struct c4_fabric *f, uint32_t leaf, const struct c4_path *p,
+			 uint32_t to[C4_SENSE_HOPS])
+{
+	uint32_t at = leaf;
+
+	for (uint32_t i = 0; i < p->hops; i++) {
+		const struct c4_link *l = &f->links[p->link[i]];
+
+		to[i] = 2 * p->link[i] + (l->a != at);
+		at = l->a == at ? l->b : l->a;
+	}
+	return p->hops;
+}
+
+static void put_direction(struct c4_suspects *s, const struct c4_edition *e, struct c4_flow *x,
+			  uint8_t from, uint32_t *n, uint64_t now_ns)
+{
+	const struct c4_flow_end *end = &x->end[from];
+	const struct c4_flow_way *w = &x->way[from];
+	const struct c4_fabric *f = &e->fabric->fabric;
+	struct c4_sense_flow *to = &s->input[*n];
+
+	/* told in this window, or so late in the last one that nobody looked */
+	if (*n == C4_SENSE_FLOWS_MAX || end->sent_gbps <= 0 ||
+	    end->seen_ns + C4_SUSPECT_WINDOW_NS / 2 < s->window_ns ||
+	    !c4_flow_fresh(x, from, now_ns))
+		return;
+	*to = (struct c4_sense_flow){
+		.src = x->nic[from],
+		.dst = x->nic[!from],
+		.gbps = end->sent_gbps,
+		.busy_gbps = end->busy_gbps,
+		.busy = end->busy,
+		.limited = end->limited,
+	};
+	to->hops = directed(f, f->nics[to->src].leaf, &w->path, to->link);
+	if (w->rtt_ns && now_ns < w->rtt_ns + C4_FLOW_SILENT_NS)
+		memcpy(to->rtt_us, w->rtt_us, sizeof to->rtt_us);
+	s->of[*n] = x;
+	s->from[(*n)++] = from;
+}
+
+static uint32_t gather(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
+		       uint64_t now_ns)
+{
+	struct c4_map_entry *m;
+	uint32_t n = 0;
+
+	c4_map_for_each (m, &f->by_key) {
+		put_direction(s, e, m->value, 0, &n, now_ns);
+		put_direction(s, e, m->value, 1, &n, now_ns);
+	}
+	return n;
+}
+
+static void note_hosts(struct c4_suspects *s, const struct c4_edition *e, struct c4_suspect *x,
+		       uint32_t n)
+{
+	const struct c4_nic *nics = e->fabric->fabric.nics;
+
+	x->n_hosts = 0;
+	for (uint32_t i = 0; i < n && x->n_hosts < C4_SUSPECT_PAIRS; i++)
+		for (uint32_t k = 0; k < s->input[i].hops; k++)
+			if (s->input[i].link[k] == x->link && x->n_hosts < C4_SUSPECT_PAIRS) {
+				x->hosts[x->n_hosts][0] = nics[s->input[i].src].host;
+				x->hosts[x->n_hosts++][1] = nics[s->input[i].dst].host;
+			}
+}
+
+/* ---- findings -------------------------------------------------------------------------------- */
+
+static void note(struct c4_suspect *x, const struct c4_sense_finding *f, uint64_t now_ns)
+{
+	x->link = f->link;
+	x->flows = f->flows;
+	x->windows = f->windows;
+	x->alike = f->alike;
+	x->speed = f->speed;
+	x->peers = f->peers;
+	x->bad_ns = now_ns;
+}
+
+static void degrade(struct c4_suspects *s, struct c4_suspect *x, double gbps)
+{
+	double least = (double)x->file_gbps * LEAST_SHARE;
+
+	x->measured_gbps = gbps;
+	if (x->state == C4_SUSPECT_SLOW && gbps > x->given_gbps * LOWER)
+		return; /* known already */
+	x->state = C4_SUSPECT_SLOW;
+	s->found++;
+	give(s, x, gbps > least ? gbps : least);
+	c4_warn("link %s-%s: carries %.3g of %.3g Gb/s, as %u connections show: planned with that",
+		x->a, x->b, gbps, (double)x->file_gbps, x->flows);
+}
+
+static void take_slow(struct c4_suspects *s, const struct c4_edition *e,
+		      const struct c4_sense_finding *f, uint32_t n, uint64_t now_ns)
+{
+	struct c4_suspect *x = find(s, f->link, false);
+
+	if (!x)
+		x = add(s, e, f->link, now_ns);
+	if (!x)
+		return;
+	note(x, f, now_ns);
+	note_hosts(s, e, x, n);
+	if (f->confirmed)
+		degrade(s, x, f->gbps);
+	else if (x->state == C4_SUSPECT_DOUBT)
+		x->measured_gbps = f->gbps;
+}
+
+static void take_full(struct c4_suspects *s, const struct c4_edition *e,
+		      const struct c4_sense_finding *f, uint32_t n, uint64_t now_ns)
+{
+	struct c4_suspect *x = find(s, f->link, true), *slow = find(s, f->link, false);
+
+	if (!f->confirmed || (slow && is_planned(slow)))
+		return; /* full for what is left of it */
+	if (!x) {
+		x = add(s, e, f->link, now_ns);
+		if (!x)
+			return;
+		x->state = C4_SUSPECT_FULL;
+		s->changed = true;
+	}
+	note(x, f, now_ns);
+	x->measured_gbps = f->gbps;
+	note_hosts(s, e, x, n);
+}
+
+static void take_watches(struct c4_suspects *s, const struct c4_edition *e,
+			 const struct c4_sense_result *r, uint64_t now_ns)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->n_watches; i++)
+		if (s->watches[i].until_ns > now_ns)
+			s->watches[n++] = s->watches[i];
+	s->n_watches = n;
+	for (uint32_t i = 0; i < r->n_watches && s->n_watches < C4_SENSE_WATCHES; i++) {
+		struct c4_flow *f = s->of[r->watches[i]];
+		uint8_t from = s->from[r->watches[i]];
+
+		if (f->way[from].watch_ns > now_ns)
+			continue; /* it is among them */
+		f->way[from].watch_ns = now_ns + C4_SUSPECT_WATCH_NS;
+		s->watches[s->n_watches++] = (struct c4_suspect_watch){
+			.key = f->key,
+			.from = from,
+			.host = e->fabric->fabric.nics[f->nic[from]].host,
+			.until_ns = now_ns + C4_SUSPECT_WATCH_NS,
+		};
+	}
+}
+
+/* ---- recovery -------------------------------------------------------------------------------- */
+
+static const struct c4_sense_link *seen_of(const struct c4_sense_result *r, uint32_t link)
+{
+	for (uint32_t i = 0; i < r->n_links; i++)
+		if (r->links[i].link == link)
+			return &r->links[i];
+	return NULL;
+}
+
+/* Did connections show what the link carries? Busy, and no faster than it was given: it is slow. */
+static void look_at(struct c4_suspect *x, const struct c4_sense_link *l, uint64_t now_ns)
+{
+	if (!l || !l->flows)
+		return;
+	if (l->low >= x->given_gbps * FASTER) {
+		x->well++;
+	} else if (x->state == C4_SUSPECT_SLOW && l->high <= x->given_gbps * FASTER &&
+		   l->most_busy > 0.5) {
+		x->well = 0;
+		x->bad_ns = now_ns;
+	}
+}
+
+static void step_up(struct c4_suspects *s, struct c4_suspect *x)
+{
+	double half = (double)x->file_gbps * PROBATION;
+
+	if (x->state == C4_SUSPECT_SLOW && x->well < WELL && half > x->given_gbps) {
+		x->state = C4_SUSPECT_PROBATION;
+		give(s, x, half);
+		return;
+	}
+	give(s, x, (double)x->file_gbps);
+	x->state = C4_SUSPECT_CLEARED; /* until the plan has it */
+	s->cleared++;
+	c4_info("link %s-%s: planned with its %.3g Gb/s again", x->a, x->b, (double)x->file_gbps);
+}
+
+static void recover(struct c4_suspects *s, const struct c4_sense_result *r, uint64_t now_ns)
+{
+	for (uint32_t i = s->n; i-- > 0;) {
+		struct c4_suspect *x = &s->v[i];
+		uint64_t since = x->bad_ns > x->given_ns ? x->bad_ns : x->given_ns;
+
+		if (x->state == C4_SUSPECT_CLEARED)
+			continue;
+		if (!is_planned(x)) {
+			if (now_ns >= x->bad_ns + C4_SUSPECT_FULL_NS)
+				drop(s, x);
+			continue;
+		}
+		look_at(x, seen_of(r, x->link & ~1u), now_ns);
+		look_at(x, seen_of(r, x->link | 1u), now_ns);
+		if (x->well >= WELL || (x->given_ns && now_ns >= since + s->hold_ns))
+			step_up(s, x);
+	}
+}
+
+/* ---- public ---------------------------------------------------------------------------------- */
+
+void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
+		      uint64_t now_ns)
+{
+	struct c4_sense_input in = {
+		.flows = s->input, .link_gbps = e->rates, .nic_gbps = s->nic_gbps};
+	struct c4_sense_result r;
+
+	if (!s->sense || now_ns < s->window_ns + C4_SUSPECT_WINDOW_NS)
+		return;
+	in.n = gather(s, e, f, now_ns);
+	s->window_ns = now_ns;
+	if (c4_sense_step(s->sense, &in, &r))
+		return;
+	for (uint32_t i = 0; i < r.n_findings; i++) {
+		if (r.findings[i].kind == C4_SENSE_SLOW)
+			take_slow(s, e, &r.findings[i], in.n, now_ns);
+		else
+			take_full(s, e, &r.findings[i], in.n, now_ns);
+	}
+	take_watches(s, e, &r, now_ns);
+	recover(s, &r, now_ns);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * suspects.h - links that connections show to be slow, or full: found, planned around, tried again.
+ *
+ *	       sense: confirmed                 nobody contradicts for `hold`
+ *	doubt ─────────────────► slow ─────────────────► probation (half its rate) ───► forgotten
+ *	                          ▲                        │ slow again                 (all of it)
+ *	                          └────────────────────────┘
+ *
+ * A slow link gets the measured rate in the plan; routes move by the usual means. Connections that
+ * stay on it and are faster than that prove it well, and it gets its rate back at once. A link
+ * that nothing uses can prove nothing, and idle round-trip times are normal on a link that
+ * drops to a tenth: so after `hold` without a sign that it is still slow it gets half its rate, in
+ * which a plan that has better links puts little on it, and after another one all of it. The plan
+ * takes each of these up after its own hold, doubled with each failure within the hour
+ * (replan.h), which is what damps a link that fails again and again.
+ *
+ * A report of the link from elsewhere (POST /api/v1/links) ends the suspicion: somebody knows
+ * better. Full links are told and not planned otherwise: the plan counts loads already.
+ * Loop's thread; at most C4_SUSPECTS_MAX.
+ */
+#ifndef C4_PLANNER_SUSPECTS_H
+#define C4_PLANNER_SUSPECTS_H
+
+#include "planner/daemon/edition.h"
+#include "planner/daemon/routes/flows.h"
+#include "planner/model/sense/sense.h"
+
+#define C4_SUSPECTS_MAX	     256u
+#define C4_SUSPECT_WINDOW_NS 1000000000ull
+#define C4_SUSPECT_WATCH_NS  10000000000ull /* hops are measured that long */
+#define C4_SUSPECT_FULL_NS   10000000000ull /* a full link is told until so long after */
+#define C4_SUSPECT_PAIRS     4u
+
+enum c4_suspect_state {
+	C4_SUSPECT_DOUBT,
+	C4_SUSPECT_SLOW,
+	C4_SUSPECT_PROBATION,
+	C4_SUSPECT_FULL,
+	C4_SUSPECT_CLEARED
+};
+
+struct c4_suspect {
+	enum c4_suspect_state state;
+	char a[C4_NAME_MAX + 1], b[C4_NAME_MAX + 1];
+	uint32_t parallel;
+	uint32_t link; /* directed, of the newest edition */
+	float file_gbps;
+	double given_gbps; /* what the plan was told; 0: nothing */
+	double measured_gbps, speed, peers;
+	uint32_t flows, windows, alike;
+	uint32_t well;			     /* windows in a row that contradict */
+	uint64_t first_ns;		     /* when the first window showed it */
+	uint64_t bad_ns;		     /* when the last one did */
+	uint64_t given_ns;		     /* since when the plan uses given_gbps; 0: not yet */
+	uint32_t hosts[C4_SUSPECT_PAIRS][2]; /* some of who talks over it */
+	uint32_t n_hosts;
+};
+
+struct c4_suspects {
+	uint64_t hold_ns;
+	struct c4_sense *sense;
+	struct c4_suspect v[C4_SUSPECTS_MAX];
+	uint32_t n;
+	struct c4_sense_flow *input; /* of the window at work */
+	struct c4_flow **of;
+	uint8_t *from;
+	float *nic_gbps;
+	uint64_t window_ns; /* when the last one ended */
+	uint64_t found, cleared, lost;
+
+	/* for the planner */
+	struct c4_link_report reports[C4_SUSPECTS_MAX];
+	uint32_t n_reports;
+	bool changed; /* somebody wants to be told */
+
+	/* connections whose hops agents shall measure */
+	struct c4_suspect_watch {
+		struct c4_flow_key key;
+		uint8_t from;
+		uint32_t host; /* that sends */
+		uint64_t until_ns;
+	} watches[C4_SENSE_WATCHES];
+	uint32_t n_watches;
+};
+
+const char *c4_suspect_state_name(enum c4_suspect_state s);
+
+void c4_suspects_release(struct c4_suspects *s);
+
+/* There is a new edition; was may be NULL. -ENOMEM. */
+int c4_suspects_follow(struct c4_suspects *s, const struct c4_edition *was,
+		       const struct c4_edition *is, uint64_t now_ns);
+
+/* Looks at all flows when a window is over. */
+void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
+		      uint64_t now_ns);
+
+#endif
