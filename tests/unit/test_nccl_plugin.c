@@ -226,15 +226,20 @@ static void test_fewer_channels_than_told(void **unused)
 static void test_too_many_in_flight(void **unused)
 {
 	uint64_t before = lost(C4_LOST_OPS);
-	void *ctx = open_comm(4, 0);
+	void *ctx = open_comm(4, 0), *first = coll(ctx, 2);
 
 	(void)unused;
-	for (int i = 0; i < 1500; i++)
+	for (int i = 1; i < 1500; i++)
 		nccl->stop(coll(ctx, 1));
 	assert_int_equal(comm_seen().entered, 1500);
 	assert_int_equal(comm_seen().finished, 1500 - 1008);
 	assert_int_equal(lost(C4_LOST_OPS) - before, 1500 - 1008);
 	assert_int_equal(lost(C4_LOST_REQUESTS), 0);
+	/* the first, not even handed over when it was given up, does not begin a second time */
+	kernel_for(ctx, first, 0, 1000, 2000);
+	nccl->stop(first);
+	assert_int_equal(comm_seen().gpu_started, 1500 - 1008);
+	assert_int_equal(comm_seen().finished, 1500 - 1008);
 	nccl->finalize(ctx);
 }
 
