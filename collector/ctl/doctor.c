@@ -224,7 +224,7 @@ static void check_segment(json_t *checks, const struct c4_place_seg *s)
 	const char *trouble = verdict_on(s);
 	uint64_t fresh = h->head - s->before;
 	bool losing = !trouble && c4_place_lost(h) > s->lost_before;
-	char lost_text[160];
+	char lost_text[160], mask[40] = "";
 	json_t *one, *lost;
 
 	if (trouble) {
@@ -233,12 +233,15 @@ static void check_segment(json_t *checks, const struct c4_place_seg *s)
 	}
 	lost = losses_of(h);
 	describe_losses(lost, lost_text, sizeof lost_text);
+	if (!strcmp(h->hook, "nccl"))
+		snprintf(mask, sizeof mask, ", event mask 0x%llx",
+			 (unsigned long long)h->detail_now);
 	one = c4_doctor_say(checks, "segment", !losing,
-			    "%s (pid %u, rank %d, hook %s, %s): %u communicators, %llu records, "
+			    "%s (pid %u, rank %d, hook %s, %s%s): %u communicators, %llu records, "
 			    "%llu of them in the last second%s%s",
 			    h->program, h->pid, h->world_rank, h->hook,
-			    *h->library ? h->library : "?", s->comms, (unsigned long long)h->head,
-			    (unsigned long long)fresh, lost_text,
+			    *h->library ? h->library : "?", mask, s->comms,
+			    (unsigned long long)h->head, (unsigned long long)fresh, lost_text,
 			    losing ? ", and still losing" : "");
 	json_object_update_new(
 		one, json_pack("{s:s, s:i, s:i, s:s, s:s, s:i, s:I, s:I, s:I, s:o}", "path",
