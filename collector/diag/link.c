@@ -29,10 +29,10 @@ static void name_link(const struct c4_link_found *f, char *to, size_t n)
 static void say_slow(struct c4_verdict *v, const struct c4_link_found *f)
 {
 	c4_verdict_say(v,
-		       "link %s carries %.3g of %.3g Gb/s: %u connection%s over it slow, those "
-		       "elsewhere are not%s",
+		       "link %s carries %.3g of %.3g Gb/s: %u connection%s over it %s slow, "
+		       "those elsewhere are not%s",
 		       v->link, f->measured_gbps, f->nominal_gbps, f->flows,
-		       f->flows == 1 ? " is" : "s are",
+		       f->flows == 1 ? "" : "s", f->flows == 1 ? "is" : "are",
 		       f->probation ? "; tried again with part of its rate" : "");
 	c4_verdict_evidence(v, "link_gbps", f->measured_gbps, f->nominal_gbps, f->windows,
 			    "toward %.80s", f->toward_b ? f->b : f->a);

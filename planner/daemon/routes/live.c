@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TRICKLE_GBPS 1e-5 /* less is of no interest to anybody */
+
 static double seconds(uint64_t now_ns, uint64_t then_ns)
 {
 	return now_ns > then_ns ? (double)(now_ns - then_ns) / 1e9 : 0;
@@ -71,7 +73,7 @@ static struct live *gather(const struct c4_routes *r, uint64_t now_ns, uint32_t 
 		for (uint8_t from = 0; from < 2; from++) {
 			double gbps = c4_flow_gbps(e->value, from, now_ns);
 
-			if (gbps > 0)
+			if (gbps >= TRICKLE_GBPS)
 				v[n++] = (struct live){e->value, from, gbps};
 		}
 	qsort(v, n, sizeof *v, faster_first);
