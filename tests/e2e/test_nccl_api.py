@@ -5,6 +5,7 @@ ranks really meet, kernels are times. tests/gpu does the same with the real ones
 import json
 import os
 import subprocess
+import tarfile
 
 import pytest
 
@@ -290,32 +291,53 @@ def test_doctor_reads_the_environment(tmp_path):
 
 # ---- the script for a machine with a GPU --------------------------------------------------------
 
-def gpu_script(out, *options):
+def gpu_script(out, only, *options):
     """tests/gpu/run.py, NCCL's part played by nccl_host; (exit status, what it wrote)."""
-    done = subprocess.run([str(REPO / "tests" / "gpu" / "run.py"), "--pretend", "--only",
-                           "record-ring,overhead-8KiB", *options], capture_output=True, text=True,
-                          timeout=200, env={**os.environ, "C4_BUILD": str(BUILD),
-                                            "C4_GPU_OUT": str(out)})
-    assert (out / "RESULTS.md").read_text().count("overhead-8KiB") == 4, done.stdout + done.stderr
+    done = subprocess.run([str(REPO / "tests" / "gpu" / "run.py"), "--pretend", "--only", only,
+                           *options], capture_output=True, text=True, timeout=200,
+                          env={**os.environ, "C4_BUILD": str(BUILD), "C4_GPU_OUT": str(out)})
+    text = (out / "RESULTS.md").read_text()
+    assert all(name in text for name in only.split(",")), done.stdout + done.stderr
     return done.returncode, json.loads((out / "results.json").read_text())
 
 
 @pytest.mark.long
 def test_gpu_script_loses_nothing(tmp_path):
     """A step that fails is a row, the others have their turn, and a later run takes it up again."""
+    some = "record-ring,overhead-8KiB"
     (tmp_path / "recorded-ring.tar.gz").mkdir()
-    status, results = gpu_script(tmp_path)
+    status, results = gpu_script(tmp_path, some)
     assert status == 1
     assert "failed: IsADirectoryError" in str(results["records"]["record-ring"])
     ratios = results["overhead"]["overhead-8KiB"]
     assert [row[1] for row in ratios] == ["off", "c4, duty cycle", "c4, all steps", "Inspector"]
     assert all(float(row[2].split()[0]) > 0 for row in ratios), ratios
     (tmp_path / "recorded-ring.tar.gz").rmdir()
-    status, results = gpu_script(tmp_path, "--continue", str(tmp_path / "results.json"))
+    status, results = gpu_script(tmp_path, some, "--continue", str(tmp_path / "results.json"))
     assert status == 0
     assert "lines" in str(results["records"]["record-ring"])
     assert results["overhead"]["overhead-8KiB"] == ratios
     assert (tmp_path / "recorded-ring.tar.gz").stat().st_size > 10_000
+
+
+@pytest.mark.long
+def test_recording_tells_the_same(tmp_path, start):
+    """What the recorder writes down of a connection that stops is, told again, hang-comm."""
+    status, results = gpu_script(tmp_path, "record-dropped")
+    assert status == 0, results
+    with tarfile.open(tmp_path / "recorded-dropped.tar.gz") as archive:
+        archive.extractall(tmp_path)
+    place = tmp_path / "tests" / "nccl" / "streams" / "recorded" / "dropped"
+    wanted = json.loads((place / "expect.json").read_text())
+    assert wanted["hangs"] and wanted["kinds"] == ["hang-comm"]
+    job = start([str(BUILD / "nccl" / "nccl_host"), "--ranks", str(wanted["ranks"]), "--linger",
+                 "600", str(place / "rank-%d.stream")], "--hook", "none",
+                env={"C4_NCCL_DETAIL": "on"})
+    assert job.saw("hang-comm", 60), job.said()
+    job.terminate()
+    told = job.incidents("hang-comm")
+    assert len(told) == 1 and not job.incidents("hang-rank"), job.incidents()
+    assert set(told[0]["culprit"]["ranks"]) <= set(wanted["culprits"]), told
 
 
 PUMP = """

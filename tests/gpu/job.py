@@ -215,7 +215,8 @@ class Run:
     def enough(self, elapsed):
         """A hung job has said what it has to say, or never will."""
         told = any(kind in self.said() for kind in self.case.expect)
-        return elapsed > self.case.seconds + TELL_S or (told and elapsed > 12)
+        longest = self.case.seconds + (TELL_S if self.plugin.watched else 0)
+        return elapsed > longest or (told and elapsed > 12)
 
     def ask_doctor(self):
         try:

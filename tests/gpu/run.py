@@ -103,7 +103,8 @@ def record_cases(n):
         Case("record-pairs", job=["--pairs", "1", "--bytes", "262144", "--compute-ms", "80"],
              seconds=4),
         Case("record-dropped", ("hang-comm",), {v, (v + 1) % n}, faulty=v, hangs=True, seconds=10,
-             job=["--bytes", "2097152", "--compute-ms", "200"], env={"C4_FAULT_SEND": "6:0"}),
+             job=["--bytes", "2097152", "--compute-ms", "200"], env={"C4_FAULT_SEND": "6:0"},
+             replay={"fault": 1, "victim": v}),
     ]
 
 

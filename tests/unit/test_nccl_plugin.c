@@ -381,6 +381,22 @@ static void test_proxies_that_never_end(void **unused)
 	assert_int_equal(live_conns(), 0);
 }
 
+/* Under way when it went: their places are free again, whatever had begun. */
+static void test_proxies_go_with_their_communicator(void **unused)
+{
+	uint64_t before = lost(C4_LOST_OPS);
+
+	(void)unused;
+	for (int n = 0; n < 5; n++) {
+		void *ctx = open_comm(4, 0), *op = coll(ctx, 1);
+
+		for (int i = 0; i < 1000; i++)
+			assert_non_null(step(proxy(ctx, op, 0, 1, true), 0));
+		nccl->finalize(ctx);
+	}
+	assert_int_equal(lost(C4_LOST_OPS), before);
+}
+
 /* PXN: the context is a number that another process of the node got for the same communicator. */
 static void test_on_behalf_of_another_process(void **unused)
 {
@@ -465,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_states_left_out),
 		cmocka_unit_test(test_table_of_connections_is_full),
 		cmocka_unit_test(test_proxies_that_never_end),
+		cmocka_unit_test(test_proxies_go_with_their_communicator),
 		cmocka_unit_test(test_on_behalf_of_another_process),
 		cmocka_unit_test(test_communicator_beside_one_being_made),
 		cmocka_unit_test(test_detail_on_demand),
