@@ -288,6 +288,25 @@ static void test_late_for_a_closed_communicator(void **unused)
 	nccl->finalize(again);
 }
 
+/* … nor the one that got its place in the table. */
+static void test_late_for_a_place_in_use_again(void **unused)
+{
+	void *old = open_comm(4, 0), *again;
+
+	(void)unused;
+	nccl->finalize(old);
+	for (uint32_t i = 1; i < C4_SEG_COMMS; i++)
+		nccl->finalize(open_comm(4, 0));
+	again = open_comm(4, 0);
+	assert_ptr_not_equal(again, old);
+	assert_null(coll(old, 1));
+	assert_int_equal(comm_seen().entered, 0);
+	nccl->finalize(old);
+	assert_non_null(coll(again, 1));
+	assert_int_equal(comm_seen().entered, 1);
+	nccl->finalize(again);
+}
+
 /* ---- connections ----------------------------------------------------------------------------- */
 
 static void test_oldest_step_is_shown(void **unused)
@@ -333,6 +352,23 @@ static void test_states_left_out(void **unused)
 	assert_int_equal(c.transmitted, 1);
 	assert_int_equal(c.done, 0);
 	nccl->finalize(ctx);
+}
+
+/* Equal ranks, peers and channels of two communicators are two connections. */
+static void test_connections_are_a_communicators_own(void **unused)
+{
+	void *one = open_comm(4, 0), *two = open_comm(4, 0);
+	void *first = proxy(one, coll(one, 1), 0, 1, true);
+	void *second = proxy(two, coll(two, 1), 0, 1, true);
+
+	(void)unused;
+	state(step(first, 0), C4_ABI_SEND_WAIT, 10);
+	assert_int_equal(live_conns(), 2);
+	nccl->finalize(one);
+	assert_int_equal(conn_seen(true).posted, 0);
+	state(step(second, 0), C4_ABI_SEND_WAIT, 10);
+	assert_int_equal(conn_seen(true).posted, 1);
+	nccl->finalize(two);
 }
 
 static void test_table_of_connections_is_full(void **unused)
@@ -477,8 +513,10 @@ int main(void)
 		cmocka_unit_test(test_too_many_in_flight),
 		cmocka_unit_test(test_pool_of_operations_is_full),
 		cmocka_unit_test(test_late_for_a_closed_communicator),
+		cmocka_unit_test(test_late_for_a_place_in_use_again),
 		cmocka_unit_test(test_oldest_step_is_shown),
 		cmocka_unit_test(test_states_left_out),
+		cmocka_unit_test(test_connections_are_a_communicators_own),
 		cmocka_unit_test(test_table_of_connections_is_full),
 		cmocka_unit_test(test_proxies_that_never_end),
 		cmocka_unit_test(test_proxies_go_with_their_communicator),
