@@ -249,22 +249,18 @@ static bool in_use(const struct c4_dest *d)
 	return false;
 }
 
-static void evict_oldest(struct c4_dests *s, uint64_t now_ns)
+/* Many at a time: what is removed alone leaves marks in the table. */
+static void evict_idle(struct c4_dests *s, uint64_t now_ns)
 {
-	struct c4_dest *oldest = NULL;
-
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct c4_dest *d = s->dest[i];
 
-		if (d && now_ns - d->used_ns >= C4_DESTS_KEEP_NS && !in_use(d) &&
-		    (!oldest || d->used_ns < oldest->used_ns))
-			oldest = d;
+		if (!d || now_ns - d->used_ns < C4_DESTS_KEEP_NS || in_use(d))
+			continue;
+		c4_plantable_remove(s->table, d->place);
+		free_dest(s, d);
+		s->counts.evicted++;
 	}
-	if (!oldest)
-		return;
-	c4_plantable_remove(s->table, oldest->place);
-	free_dest(s, oldest);
-	s->counts.evicted++;
 }
 
 static int free_index(const struct c4_dests *s)
@@ -332,7 +328,7 @@ void c4_dests_ask(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dpor
 		return;
 	}
 	if (pair && s->table->ndests >= C4_DESTS_MAX)
-		evict_oldest(s, now_ns);
+		evict_idle(s, now_ns);
 	d = pair ? add(s, proto, pair, dport) : NULL;
 	if (!d) {
 		s->counts.refused++;

@@ -7,8 +7,8 @@
  *	                ▲────────────── no ───┘
  *	quiet ── plan or epochs changed, ports used up, doubt ──► probe again
  *
- * While all slots have their ports nothing is probed. Bounded by the table: when it is full the
- * one that has not been used for longest gives way. One thread (the loop's).
+ * While all slots have their ports nothing is probed. Bounded by the table: when it is full those
+ * that have not been used for a while give way. One thread (the loop's).
  */
 #ifndef C4_AGENT_ROUTES_DESTS_H
 #define C4_AGENT_ROUTES_DESTS_H

@@ -13,10 +13,11 @@
 
 #include "common/base/clock.h"
 
-#define PEER_OFF    (uint32_t)sizeof(struct c4_route_header)
-#define DEST_OFF    (PEER_OFF + C4_ROUTE_PEERS * (uint32_t)sizeof(struct c4_route_peer))
-#define TOTAL_BYTES (DEST_OFF + (size_t)C4_ROUTE_DESTS * sizeof(struct c4_route_dest))
-#define CLAIM_SHIFT 16
+#define PEER_OFF     (uint32_t)sizeof(struct c4_route_header)
+#define DEST_OFF     (PEER_OFF + C4_ROUTE_PEERS * (uint32_t)sizeof(struct c4_route_peer))
+#define TOTAL_BYTES  (DEST_OFF + (size_t)C4_ROUTE_DESTS * sizeof(struct c4_route_dest))
+#define CLAIM_SHIFT  16
+#define DESTS_FILLED (C4_ROUTE_DESTS / 4 * 3) /* places, marks among them */
 
 static_assert(PEER_OFF % 64 == 0 && DEST_OFF % 64 == 0, "lines");
 
@@ -215,8 +216,10 @@ static struct c4_route_dest *place_for(struct c4_plantable *t, uint8_t proto, ui
 
 	for (uint32_t n = 0; n < C4_ROUTE_DESTS; n++, at = (at + 1) % C4_ROUTE_DESTS)
 		if (!t->dests[at].dst || t->dests[at].dst == C4_PLANTABLE_REMOVED)
-			return &t->dests[at];
-	return NULL;
+			break;
+	if (!t->dests[at].dst && t->ndests + t->nmarks >= DESTS_FILLED)
+		return NULL;
+	return &t->dests[at];
 }
 
 struct c4_route_dest *c4_plantable_add(struct c4_plantable *t, uint8_t proto, uint32_t dst,
@@ -229,6 +232,7 @@ struct c4_route_dest *c4_plantable_add(struct c4_plantable *t, uint8_t proto, ui
 	d = place_for(t, proto, dst, dport);
 	if (!d)
 		return NULL;
+	t->nmarks -= d->dst == C4_PLANTABLE_REMOVED;
 	begin(d);
 	d->src = src;
 	d->dport = dport;
@@ -251,11 +255,12 @@ void c4_plantable_remove(struct c4_plantable *t, struct c4_route_dest *d)
 	__atomic_store_n(&d->dst, C4_PLANTABLE_REMOVED, __ATOMIC_RELEASE);
 	end(d);
 	t->ndests--;
+	t->nmarks++;
 	/* marks right before an empty place are of no use to searches */
 	if (t->dests[(at + 1) % C4_ROUTE_DESTS].dst)
 		return;
 	for (; t->dests[at].dst == C4_PLANTABLE_REMOVED;
-	     at = (at + C4_ROUTE_DESTS - 1) % C4_ROUTE_DESTS)
+	     at = (at + C4_ROUTE_DESTS - 1) % C4_ROUTE_DESTS, t->nmarks--)
 		__atomic_store_n(&t->dests[at].dst, 0, __ATOMIC_RELEASE);
 }
 

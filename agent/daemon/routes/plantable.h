@@ -5,7 +5,8 @@
  *
  * The table takes up to half of its places. A destination never moves while it is there, because
  * processes count connections in its slots; one that is removed leaves a mark (an address nobody
- * has) if searches must go on behind it, and its place is used again. Peers are one word each and
+ * has) if searches must go on behind it, and its place is used again; a quarter of the places is
+ * always empty, so that searches end soon. Peers are one word each and
  * do move. One thread, which is the only one that writes (but for claims and statistics).
  */
 #ifndef C4_AGENT_ROUTES_PLANTABLE_H
@@ -23,7 +24,7 @@ struct c4_plantable {
 	struct c4_route_header *hdr; /* NULL: closed */
 	struct c4_route_peer *peers;
 	struct c4_route_dest *dests;
-	uint32_t npeers, ndests;
+	uint32_t npeers, ndests, nmarks;
 	char path[PATH_MAX];
 };
 
@@ -43,7 +44,7 @@ void c4_plantable_wake(struct c4_plantable *t);
 void c4_plantable_set_peers(struct c4_plantable *t, const struct c4_pairs *pairs, uint64_t version);
 
 /* A place for a destination, without slots and not to be asked for again before until_ns. It is
- * the caller's until removed. NULL: the table is full. */
+ * the caller's until removed. NULL: the table is full, or too worn for this one. */
 struct c4_route_dest *c4_plantable_add(struct c4_plantable *t, uint8_t proto, uint32_t dst,
 				       uint16_t dport, uint32_t src, uint64_t until_ns);
 void c4_plantable_remove(struct c4_plantable *t, struct c4_route_dest *d);
