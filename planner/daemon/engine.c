@@ -300,6 +300,21 @@ static int give_ports(struct c4_engine *e, struct c4_world *w)
 	return rc;
 }
 
+static void go_over(struct c4_engine *e, struct step *s)
+{
+	c4_world_release(&e->now);
+	e->now = s->next;
+	s->next = (struct c4_world){0};
+}
+
+/* There was nothing but observations: they make a new version only if a route got another port. */
+static bool only_seen(const struct c4_engine *e, const struct c4_task *t, const struct step *s)
+{
+	return e->known && t->n_seen && !t->n_links && !t->n_doubts && !t->polish &&
+	       s->next.fabric == e->now.fabric && s->next.demand == e->now.demand &&
+	       e->rates == c4_fabric_rates(&s->next.fabric->fabric);
+}
+
 /* The new plan is there: what is different? */
 static int publish(struct c4_engine *e, struct c4_task *t, struct step *s)
 {
@@ -310,9 +325,16 @@ static int publish(struct c4_engine *e, struct c4_task *t, struct step *s)
 	struct c4_delta *d =
 		c4_delta_new(version, e->known ? e->version : 0, e->now.fabric, s->next.fabric);
 
+	uint64_t different;
+
 	if (!d)
 		return -ENOMEM;
-	c4_diff(&was, &s->y, &is, s->why, s->next.changed, d);
+	different = c4_diff(&was, &s->y, &is, s->why, s->next.changed, d);
+	if (!different && only_seen(e, t, s)) {
+		c4_delta_drop(d);
+		go_over(e, s);
+		return 0;
+	}
 	t->edition = c4_edition_new(s->next.fabric, s->next.demand, &s->next.plan, s->next.backups,
 				    s->next.changed, &e->links, d);
 	if (!t->edition)
@@ -320,9 +342,7 @@ static int publish(struct c4_engine *e, struct c4_task *t, struct step *s)
 	e->version = version;
 	e->known = true;
 	e->rates = c4_fabric_rates(&s->next.fabric->fabric);
-	c4_world_release(&e->now);
-	e->now = s->next;
-	s->next = (struct c4_world){0};
+	go_over(e, s);
 	return 0;
 }
 
