@@ -161,6 +161,11 @@ class Run:
 
     # what is started
 
+    @property
+    def replayed(self):
+        """nccl_host plays NCCL's part; it loads its plugin itself. Else, the stand-ins of it do."""
+        return self.bench.pretend and self.case.replay is not None
+
     def replay_line(self):
         """nccl_host in the part of one rank; without a plugin it has ours, switched off."""
         line = [str(BUILD / "nccl" / "nccl_host"), "--plugin", str(self.plugin.file or OURS)]
@@ -170,12 +175,14 @@ class Run:
                 str(REPO / "tests" / "nccl" / "scenes" / f"{self.case.scene}.stream")]
 
     def rank_line(self):
-        if self.bench.pretend:
+        if self.replayed:
             return self.replay_line()
         what = ([sys.executable, str(HERE / "ddp.py")] if self.case.needs == "torch" else
                 [str(self.bench.work / "nccl_job")])
         how = ([str(self.case.seconds)] if self.case.needs == "torch" else
                ["--seconds", str(self.case.seconds)])
+        if self.bench.pretend:  # stand-ins do not add up, so ranks cannot agree on an end
+            how += ["--steps", str(self.case.seconds * 20)]
         return [*what, str(self.meeting), *how, *self.case.job]
 
     def line(self):
@@ -183,9 +190,9 @@ class Run:
                 str(self.meeting), *self.rank_line()]
         if not self.plugin.watched:
             return line
-        # as users have it: plugin and library; nccl_host loads its plugin itself
+        # as users have it: plugin and library
         return [str(BUILD / "bin" / "c4run"), "--quiet",
-                "--hook", "none" if self.bench.pretend else "nccl",
+                "--hook", "none" if self.replayed else "nccl",
                 "--report", str(self.place / "report.json"), "--runtime-dir", str(self.runtime),
                 "--", *line]
 
@@ -195,7 +202,7 @@ class Run:
         env.pop("NCCL_PROFILER_PLUGIN", None)
         if not self.plugin.watched:
             env["NCCL_PROFILER_PLUGIN"] = str(self.plugin.file or "none")
-        if self.bench.pretend:
+        if self.replayed:
             env["C4_GPU_PRETEND"] = "1"
             if not self.plugin.file:
                 env["C4_HOOK"] = "0"

@@ -21,7 +21,8 @@ REPO = HERE.parents[1]
 BUILD = (REPO / os.environ.get("C4_BUILD", "build")).resolve()
 BUILT = ["bin/c4run", "bin/c4agent", "bin/c4collector", "bin/c4ctl", "lib/libnccl-profiler-c4.so",
          "lib/libc4nccl.so", "lib/libc4mpi.so", "nccl/nccl_host",
-         "nccl/libnccl-profiler-record.so", "nccl/libnccl-profiler-standin.so"]
+         "nccl/libnccl-profiler-record.so", "nccl/libnccl-profiler-standin.so",
+         "nccl/libnccl.so.2", "nccl/libcudart.so.13"]
 # Libraries every machine has, or must have its own of.
 SYSTEM = re.compile(r"(linux-vdso|ld-linux-x86-64|libc|libm|libdl|libpthread|librt|libresolv)\.so")
 
@@ -167,6 +168,15 @@ def job_line(paths):
     for place in sorted({paths["libnccl.so.2"], paths["libcudart.so"]}):
         line += [f"-L{place}", f"-Wl,-rpath,{place}"]
     return [*line, "-l:libnccl.so.2", f"-l:{cudart}"]
+
+
+def standins():
+    """Where nccl_job's needs are, played by the stand-ins of tests/nccl/fake; and what is missing."""
+    paths, _ = cuda_paths()
+    paths["libnccl.so.2"] = paths["libcudart.so"] = str(BUILD / "nccl")
+    missing = [name for name, place in paths.items() if not (place and first_with(name + "*",
+                                                                                 [place]))]
+    return paths, f"missing: {', '.join(missing)}" if missing else ""
 
 
 def build(paths, work):

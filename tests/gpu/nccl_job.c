@@ -4,11 +4,11 @@
  * computation would, then all-reduces, and perhaps sends something to everybody.
  *
  *   RANK, WORLD_SIZE; nccl_job MEETING [--seconds S] [--bytes N] [--compute-ms MS] [--pairs 1]
- *                     [--late R:AT:MS] [--sleep R:AT:S] [--mismatch R:AT]
+ *                     [--steps N] [--late R:AT:MS] [--sleep R:AT:S] [--mismatch R:AT]
  *
  * MEETING is a directory: rank 0 leaves the unique id there, and each rank its pid and, at the end,
- * what its steps took. AT is seconds since the first step. All ranks may share one GPU if each has
- * a NCCL_HOSTID of its own. Exit status 77: no GPU.
+ * what its steps took. AT is seconds since the first step. It ends after S seconds or N steps. All
+ * ranks may share one GPU if each has a NCCL_HOSTID of its own. Exit status 77: no GPU.
  */
 #include <cuda_runtime_api.h>
 #include <nccl.h>
@@ -32,6 +32,7 @@ struct job {
 	int rank, size;
 	const char *meeting;
 	double seconds, compute_ms;
+	int steps_max;
 	size_t bytes;
 	int pairs;
 	struct fault late, sleep, mismatch;
@@ -89,6 +90,8 @@ static void set(struct job *j, const char *name, const char *value)
 {
 	if (!strcmp(name, "--seconds"))
 		j->seconds = atof(value);
+	else if (!strcmp(name, "--steps"))
+		j->steps_max = atoi(value);
 	else if (!strcmp(name, "--bytes"))
 		j->bytes = strtoull(value, NULL, 0);
 	else if (!strcmp(name, "--compute-ms"))
@@ -122,6 +125,7 @@ static void parse(struct job *j, int argc, char **argv)
 	j->size = number("WORLD_SIZE");
 	j->meeting = argv[1];
 	j->seconds = 10;
+	j->steps_max = STEPS_MAX;
 	j->compute_ms = 20;
 	j->bytes = 8 << 20;
 	j->late.rank = j->sleep.rank = j->mismatch.rank = -1;
@@ -278,7 +282,7 @@ static int go_on(struct job *j, double t)
 	NCCL(ncclAllReduce(j->send, j->recv, 1, ncclFloat, ncclSum, j->comm, j->stream));
 	CUDA(cudaMemcpyAsync(&sum, j->recv, sizeof sum, cudaMemcpyDeviceToHost, j->stream));
 	CUDA(cudaStreamSynchronize(j->stream));
-	return sum == 0 && j->steps < STEPS_MAX;
+	return sum == 0 && j->steps < j->steps_max && j->steps < STEPS_MAX - 10;
 }
 
 int main(int argc, char **argv)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "tests/nccl/fake/cudart.h"
@@ -160,6 +161,56 @@ int cudaEventElapsedTime(float *ms, void *from, void *to)
 	*ms = (float)((double)(int64_t)(b->at_ns - a->at_ns) / 1e6);
 	return fail(OK);
 }
+
+/* ---- what tests/gpu/nccl_job.c needs besides: memory is the host's
+ * -------------------------------
+ */
+
+int cudaGetDeviceCount(int *n)
+{
+	*n = 1;
+	return fail(OK);
+}
+
+const char *cudaGetErrorString(int error)
+{
+	return error ? "an error of the stand-in" : "no error";
+}
+
+int cudaStreamCreateWithFlags(void **stream, unsigned int flags)
+{
+	(void)flags;
+	return cudaStreamCreate(stream);
+}
+
+int cudaStreamSynchronize(void *stream)
+{
+	for (uint64_t end = standinStreamEnd(stream), now; (now = now_ns()) < end;)
+		nanosleep(&(struct timespec){.tv_nsec = (long)((end - now) % 1000000000u)}, NULL);
+	return fail(OK);
+}
+
+int cudaMalloc(void **memory, size_t n)
+{
+	*memory = calloc(1, n);
+	return fail(*memory ? OK : INVALID_VALUE);
+}
+
+int cudaMemset(void *memory, int value, size_t n)
+{
+	memset(memory, value, n);
+	return fail(OK);
+}
+
+int cudaMemcpyAsync(void *to, const void *from, size_t n, int kind, void *stream)
+{
+	(void)kind;
+	(void)stream;
+	memcpy(to, from, n);
+	return fail(OK);
+}
+
+/* ---- errors --------------------------------------------------------------------------------- */
 
 int cudaPeekAtLastError(void)
 {

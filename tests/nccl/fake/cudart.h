@@ -3,6 +3,7 @@
 #ifndef STANDIN_CUDART_H
 #define STANDIN_CUDART_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 int cudaStreamCreate(void **stream);
@@ -16,6 +17,13 @@ int cudaEventDestroy(void *event);
 int cudaEventRecord(void *event, void *stream);
 int cudaEventQuery(void *event);
 int cudaEventElapsedTime(float *ms, void *from, void *to);
+int cudaGetDeviceCount(int *n);
+const char *cudaGetErrorString(int error);
+int cudaStreamCreateWithFlags(void **stream, unsigned int flags);
+int cudaStreamSynchronize(void *stream);
+int cudaMalloc(void **memory, size_t n);
+int cudaMemset(void *memory, int value, size_t n);
+int cudaMemcpyAsync(void *to, const void *from, size_t n, int kind, void *stream);
 int cudaPeekAtLastError(void);
 int cudaGetLastError(void);
 

@@ -175,6 +175,11 @@ int ncclGetVersion(int *version)
 	return ncclSuccess;
 }
 
+const char *ncclGetErrorString(int error)
+{
+	return error ? "an error of the stand-in" : "no error";
+}
+
 int ncclGetUniqueId(ncclUniqueId *id)
 {
 	static int made;

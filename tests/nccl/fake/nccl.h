@@ -21,6 +21,7 @@ enum { ncclInt8 = 0, ncclFloat32 = 7 };
 enum { ncclSum = 0 };
 
 int ncclGetVersion(int *version);
+const char *ncclGetErrorString(int error);
 int ncclGetUniqueId(ncclUniqueId *id);
 int ncclCommInitRank(ncclComm_t *comm, int n, ncclUniqueId id, int rank);
 /* config is any pointer; not NULL stands for one that asks for a nonblocking communicator. */
