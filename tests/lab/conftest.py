@@ -58,7 +58,7 @@ def lasting_bed(possible):  # pylint: disable=unused-argument,redefined-outer-na
 
 @pytest.fixture
 def bed(lasting_bed):  # pylint: disable=redefined-outer-name
-    """Two leaves, four spines, eight hosts, 100 Mbit/s, seed 42, nothing broken, nothing running."""
+    """Two leaves, four spines, eight hosts, 100 Mbit/s, seed 42; whole, and nothing runs in it."""
     lasting_bed.truth_reset()
     yield lasting_bed
     lasting_bed.heal()

@@ -314,7 +314,8 @@ class Fabric(Shape):
         table = f"loss_{os.urandom(4).hex()}"
         self.drops.append((leaf, table))
         chain = f"type filter hook forward priority 0; {' '.join(rule)} counter drop;"
-        self.nest.within(leaf, ["nft", "-f", "-"], f"table ip {table} {{ chain c {{ {chain} }}; }}\n")
+        text = f"table ip {table} {{ chain c {{ {chain} }}; }}\n"
+        self.nest.within(leaf, ["nft", "-f", "-"], text)
         return lambda: self._undrop(leaf, table)
 
     def _undrop(self, leaf, table):
@@ -368,7 +369,7 @@ class Fabric(Shape):
     def probe(self, src, dst, sports, dport=9, protocol="tcp"):
         """{sport: spine} for connections from src to dst with these source ports; a port that
         got no answer is not in it."""
-        line = [PYTHON, "-B", str(HERE / "ttlprobe.py"), protocol, self.address(dst), str(dport), "2"]
+        line = [PYTHON, "-B", str(HERE / "ttlprobe.py"), protocol, self.address(dst), dport, 2]
         text = self.call(src, line, feed="\n".join(str(port) for port in sports))
         names = {a: name for name, found in self.switch_addresses().items() for a in found}
         hops = json.loads(text)["hops"]

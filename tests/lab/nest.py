@@ -35,8 +35,10 @@ need "no veth devices" ip link add name a type veth peer name b netns c4
 need "no bridge devices" ip link add name br type bridge
 need "no tbf queueing discipline" tc qdisc add dev a root tbf rate 1mbit burst 15k limit 256k
 hash=/proc/sys/net/ipv4/fib_multipath_hash
-need "the kernel cannot hash by chosen fields" sh -c "echo 3 > ${hash}_policy && echo 55 > ${hash}_fields"
-need "the kernel's hash has no seed to set" sh -c "echo 7 > ${hash}_seed"
+put() { echo $2 > $1; }
+need "the kernel cannot hash by chosen fields" put ${hash}_policy 3
+need "the kernel cannot hash by chosen fields" put ${hash}_fields 55
+need "the kernel's hash has no seed to set" put ${hash}_seed 7
 need "no dynamic sets in nftables" nft -f - <<END
 table ip c4 {
 	set seen { type ipv4_addr; flags dynamic; size 16; counter; }
@@ -132,7 +134,7 @@ def state_make(path):
 
 
 def persist(act):
-    """act() until nobody removes an empty directory under it: beds of other prefixes come and go."""
+    """act() until nobody removes an empty directory under it: other beds come and go."""
     for _ in range(100):
         try:
             return act()

@@ -123,14 +123,15 @@ def test_another_process_finds_and_ends_it(make_bed):
 
 
 def test_without_root(possible):
-    """In a user namespace, through the command line, in processes that know nothing of each other."""
+    """In a user namespace, by the command line, in processes that know nothing of each other."""
     if nest.trial(nest.AS_USER):
         pytest.skip("no user namespaces: " + nest.trial(nest.AS_USER))
     env = dict(os.environ, C4_LAB_WAY="user", PYTHONDONTWRITEBYTECODE="1")
 
     def say(*words):
-        done = subprocess.run([sys.executable, str(HERE / "fabric.py"), "--prefix", "tuser", *words],
-                              capture_output=True, text=True, env=env, timeout=60, check=False)
+        line = [sys.executable, str(HERE / "fabric.py"), "--prefix", "tuser", *words]
+        done = subprocess.run(line, capture_output=True, text=True, env=env, timeout=60,
+                              check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -321,7 +322,8 @@ def test_last_link_cut(make_bed):
 
 def test_slow_hosts(bed):
     port = PORTS[0]
-    for slow, host, healthy in ((bed.slow_tx, "h1", ("h2", "h5")), (bed.slow_rx, "h5", ("h1", "h6"))):
+    for slow, host, healthy in ((bed.slow_tx, "h1", ("h2", "h5")),
+                                (bed.slow_rx, "h5", ("h1", "h6"))):
         slow(host, 10)
         assert 7 < rate(bed, "h1", "h5", port, 1.5) < 11
         assert rate(bed, *healthy, port, 1.5) > 60
@@ -355,7 +357,7 @@ def test_loss_in_per_cent(bed):
     bed.drop("h1", "h5", dport=9, percent=50)
     bed.drop("h1", "h6", percent=1)  # of another host
     bed.call("h5", ["nft", "-f", "-"],
-             "table ip c { chain c { type filter hook input priority 0; udp dport 9 counter; }; }\n")
+             "table ip c { chain c { type filter hook input priority 0; udp dport 9 counter; }; }")
     bed.call("h1", [PYTHON, "-c", DATAGRAMS, bed.address("h5"), 9, *PORTS, *PORTS, *PORTS, *PORTS])
     rules = json.loads(bed.call("h5", ["nft", "-j", "list", "table", "ip", "c"]))["nftables"]
     counter = next(e["counter"] for r in rules for e in r.get("rule", {}).get("expr", [])

@@ -21,7 +21,8 @@ table ip truth {{
 	}}
 	chain through {{
 		type filter hook forward priority 0
-		meta l4proto {{ tcp, udp }} update @seen {{ ip saddr . th sport . ip daddr . th dport }}
+		meta l4proto {{ tcp, udp }} \
+			update @seen {{ ip saddr . th sport . ip daddr . th dport }}
 	}}
 }}
 """
