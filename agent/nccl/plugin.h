@@ -4,7 +4,9 @@
  *
  * NCCL is told success whatever happens. When the hook cannot record (switched off, no room in
  * /dev/shm, a forked child) the mask is 0 and nothing will be told. NULL handles and contexts are
- * tolerated everywhere. Nothing but opening and closing allocates, locks or calls the kernel.
+ * tolerated everywhere. Nothing but opening and closing allocates, locks or calls the kernel (the
+ * streams of tests/nccl are replayed under a guard that sees it); in versions 1 to 3 a communicator
+ * is told with its first operation, so it is that which opens it.
  */
 #ifndef C4_NCCL_PLUGIN_H
 #define C4_NCCL_PLUGIN_H

@@ -20,7 +20,7 @@ GROUPS = {
                  ("case", "plugin", "ratio", "range", "pairs")),
     "records": ("Recordings", ("case", "events", "size")),
 }
-UNKNOWN = ("left out", "failed")
+UNKNOWN = ("left out", "failed", "no pair")
 
 
 def table(head, rows):
