@@ -6,10 +6,19 @@
 #include <string.h>
 
 #include "collector/diag/robust.h"
+#include "common/base/hash.h"
 
 #define PLACES_MAX 64u	/* hot sources, destinations or pairs followed; more are a block */
 #define NET_MIN_NS 10e6 /* less network time in a window is nobody's problem */
 #define FEW_LINES  4u	/* below it their own spread means nothing */
+#define FEW_CELLS  8u	/* likewise: of so few a cell must take twice the time to stand out */
+#define FEW_MARGIN 1.0
+
+struct lines { /* hot sources, or destinations */
+	uint32_t n, of;
+	uint32_t line[PLACES_MAX];
+	bool many; /* half of them, or more than fit */
+};
 
 struct view {
 	const struct c4_diag_job *job;
@@ -17,6 +26,7 @@ struct view {
 	const struct c4_matrix *m;
 	bool one_node; /* most connections stay within a node: its ranks are the places */
 	double cell_limit;
+	const struct lines *tx, *rx; /* hot ones, NULL: not looked for yet */
 	struct c4_hot *out;
 	uint32_t n;
 };
@@ -88,6 +98,7 @@ static void show_cell(const struct view *v, struct c4_hot *h, const struct c4_ma
 	double all = (double)(cell->busy_ns + cell->gpu_ns + cell->peer_ns);
 
 	h->cells++;
+	h->where |= (uint64_t)1 << (c4_mix64((uint64_t)cell->src << 32 | cell->dst) & 63);
 	if (h->cells > 1 && cell->slow <= h->slow)
 		return;
 	h->src = v->c->members[cell->src];
@@ -136,12 +147,6 @@ static bool line_slow(const struct view *v, bool tx, uint32_t line)
 	}
 	return slow * 2 > used && (strong || !tx);
 }
-
-struct lines {
-	uint32_t n, of;
-	uint32_t line[PLACES_MAX];
-	bool many; /* half of them, or more than fit */
-};
 
 static void find_lines(const struct view *v, bool tx, struct lines *l)
 {
@@ -203,12 +208,23 @@ struct pairs {
 	struct pair pair[PLACES_MAX];
 };
 
+/* Its source or destination, or another one of that node, is hot as a whole. */
+static bool in_line(const struct view *v, const struct lines *l, uint32_t member)
+{
+	for (uint32_t i = 0; l && i < l->n && i < PLACES_MAX; i++)
+		if (same(v, v->c->members[l->line[i]], v->c->members[member]))
+			return true;
+	return false;
+}
+
 /* Noise grows with the time itself: where source or destination are slow, more of it is left. */
 static bool hot_cell(const struct view *v, const struct c4_matrix_cell *c)
 {
 	double fitted = fmax(1, c->slow - c->excess);
 
 	if (!really_slow(c) || c->excess < v->cell_limit * fitted)
+		return false;
+	if (in_line(v, v->tx, c->src) || in_line(v, v->rx, c->dst))
 		return false;
 	/* a lone view from the far end may as well show a late source */
 	return !c->weak || v->m->ntx[c->src] >= 2;
@@ -331,6 +347,8 @@ uint32_t c4_hot_find(const struct c4_diag_job *job, const struct c4_diag_comm *c
 
 	v.one_node = within_nodes(&v);
 	v.cell_limit = limit(m->spread, m->used);
+	if (m->used < FEW_CELLS)
+		v.cell_limit = fmax(v.cell_limit, FEW_MARGIN);
 	find_lines(&v, true, &tx);
 	find_lines(&v, false, &rx);
 	if (tx.many || rx.many) {
@@ -339,6 +357,8 @@ uint32_t c4_hot_find(const struct c4_diag_job *job, const struct c4_diag_comm *c
 	}
 	add_lines(&v, true, &tx);
 	add_lines(&v, false, &rx);
+	v.tx = &tx;
+	v.rx = &rx;
 	find_pairs(&v, &pairs);
 	add_pairs(&v, &pairs);
 	return v.n;

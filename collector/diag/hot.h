@@ -10,8 +10,9 @@
  *of several sources and destinations, or half of either		BLOCK	something they share
  *
  * Hot means: beyond what is usual by MARGIN at least, and out of the others' spread (MAD, limit
- * grown with how many are looked at). Connections of ranks on the same two nodes (rails) count as
- * one pair: a node has one cause.
+ * grown with how many are looked at). Of fewer than eight cells one must take twice the time. Cells
+ * of a hot source or destination are its cells, whatever is left of them. Connections of ranks on
+ *the same two nodes (rails) count as one pair: a node has one cause.
  */
 #ifndef C4_COLLECTOR_DIAG_HOT_H
 #define C4_COLLECTOR_DIAG_HOT_H
@@ -32,6 +33,7 @@ struct c4_hot {
 	int32_t ranks[C4_HOT_RANKS];
 	uint32_t cells, of;		/* hot ones, and used ones of the matrix */
 	uint32_t sources, destinations; /* that the hot cells touch */
+	uint64_t where;			/* hot cells, one bit each by hash: are they the same? */
 	double slow;			/* of the cell shown */
 	double ns_per_kib, usual_ns_per_kib;
 	double gpu_share; /* of the sender's time there: waiting for its own GPU */

@@ -36,19 +36,27 @@ struct c4_pause {
 struct c4_hot_memory {
 	struct c4_hot hot; /* as last seen */
 	uint64_t key;
-	uint8_t seen;	   /* bit 0: in the newest window, bit 1: in the one before, … */
-	uint64_t first_ns; /* job.now_ns of the window it was first in */
-	bool sure;	   /* other connections of both ends were asked */
+	uint8_t seen;	       /* bit 0: in the newest window, bit 1: in the one before, … */
+	uint64_t first_ns;     /* job.now_ns of the window it was first in */
+	bool sure;	       /* other connections of both ends were asked */
+	uint64_t always, ever; /* c4_hot.where: in all of its windows, in any */
 };
 
 #define C4_HOT_KEPT 16u
 
+/* How far beyond the usual something was that came and went; fades. */
+struct c4_path_noise {
+	uint64_t key;
+	double level;
+};
+
 struct c4_path_memory {
-	uint64_t serial;     /* newest window of time seen */
-	uint64_t changed_ns; /* job.now_ns when it changed */
-	uint32_t windows;    /* judged */
-	double worst;	     /* c4_matrix_worst() of the newest */
-	bool block_is_usual; /* hot since the first window: how this network is built */
+	uint64_t serial;	       /* newest window of time seen */
+	uint64_t changed_ns;	       /* job.now_ns when it changed */
+	uint32_t windows;	       /* judged */
+	double worst;		       /* c4_matrix_worst() of the newest */
+	struct c4_path_noise noise[2]; /* the two worst, of different keys */
+	bool block_is_usual;	       /* hot since the first window: how this network is built */
 	uint32_t n;
 	struct c4_hot_memory *hot; /* C4_HOT_KEPT, made when first needed */
 };

@@ -8,8 +8,14 @@
  * destination in its communicator (a ring) cannot be told from its ends there: other connections of
  * the same two ranks are asked, in all communicators of the job, then the interfaces of the two
  * nodes. What they do not tell apart is called slow-link, and said to be uncertain.
+ * A verdict on a path is no hunch: none is told while its cell is covered by a source or
+ * destination that is hot itself, or an end of it is a rank that is named slow (who comes late
+ * serves its connections late, too). Where it is not far above what comes and goes elsewhere, or
+ * nothing clears an end that queues for its cores, it must have been hot in all of the last eight
+ * windows.
+ *
  * Blocks that are hot from the first windows on are how the network is built (two kinds of
- * interfaces); only a change is congestion.
+ * interfaces); only a change is congestion, and only if most of its cells stay the same.
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,8 +30,15 @@
 
 #define CELLS_MIN     3u
 #define CONFIRM	      3
+#define FEW_CELLS     8u    /* of so few without witnesses, one window more */
 #define LOOK_BACK     0x0fu /* windows, as bits of c4_hot_memory.seen */
 #define CONFIRM_FLAP  4	    /* of the last eight: comes and goes */
+#define STEADY	      8	    /* of the last eight, where noise must be excluded */
+#define NOISE_FADES   0.97  /* a window */
+#define ABOVE_NOISE   2.0   /* times what comes and goes elsewhere */
+#define BLOCK_MIN     3	    /* hot cells that a block keeps over its windows */
+#define QUEUES	      0.1   /* share of time a rank is ready and has no core */
+#define SUSPICIOUS    0.04  /* excess of own work, as a share of the span: nearly a slow-rank */
 #define USUAL_WINDOWS 3u
 #define STALE_NS      30000000000u
 #define WITNESS_CONNS (1u << 18) /* connections looked through for one window */
@@ -139,6 +152,67 @@ static void tell_side(struct c4_look *l, struct c4_hot *h, uint32_t *left, bool 
 		keep_side(l->job, h);
 }
 
+/* ---- what explains a slow path -----------------------------------------------------------------
+ */
+
+static bool is_path(const struct c4_hot *h)
+{
+	return h->kind == C4_HOT_LINK || h->kind == C4_HOT_NODE;
+}
+
+static bool names(const struct c4_verdict *v, int32_t rank)
+{
+	for (uint32_t i = 0; i < v->nranks; i++)
+		if (v->ranks[i] == rank)
+			return true;
+	return false;
+}
+
+static bool named_slow(const struct c4_look *l, int32_t rank)
+{
+	for (uint32_t i = 0; i < l->out->n; i++) {
+		const struct c4_verdict *v = &l->out->v[i];
+
+		if ((v->kind == C4_INC_SLOW_RANK || v->kind == C4_INC_SLOW_NODE) && names(v, rank))
+			return true;
+	}
+	return false;
+}
+
+/* It has more own work than its peers in some communicator: perhaps a slow-rank soon. */
+static bool nearly_slow(const struct c4_look *l, int32_t rank)
+{
+	for (uint32_t i = 0; i < l->job->ncomms && i < WITNESSES; i++) {
+		const struct c4_diag_comm *c = &l->job->comms[i];
+		struct c4_comm_memory *cm;
+		int64_t m;
+
+		if (!c->judged || c->size <= 2 || (m = c4_waits_member(c, rank)) < 0)
+			continue;
+		cm = c4_memory_comm(l->memory, c->id, c->size, i);
+		if (cm && cm->smoothed_ns && cm->smooth[m] >= SUSPICIOUS)
+			return true;
+	}
+	return false;
+}
+
+/* An end that is slow by itself explains it. */
+static bool explained(const struct c4_look *l, const struct c4_hot *h)
+{
+	return is_path(h) && (named_slow(l, h->src) || named_slow(l, h->dst));
+}
+
+/* Where no other connection clears them: an end that serves all of its connections late. */
+static bool doubtful(const struct c4_look *l, const struct c4_hot *h, bool sure)
+{
+	const struct c4_diag_rank *r = l->job->ranks;
+
+	if (sure)
+		return false;
+	return r[h->src].runqueue >= QUEUES || r[h->dst].runqueue >= QUEUES ||
+	       nearly_slow(l, h->src) || nearly_slow(l, h->dst);
+}
+
 /* ---- memory of what was hot ------------------------------------------------------------------ */
 
 static uint64_t place_hash(const struct c4_diag_job *job, int32_t rank)
@@ -190,9 +264,60 @@ static void keep(struct c4_look *l, const struct c4_diag_comm *c, struct c4_path
 	if (!k->seen)
 		k->first_ns =
 			l->job->now_ns > c->conn_window_ns ? l->job->now_ns - c->conn_window_ns : 1;
+	k->always = k->seen ? k->always & h->where : h->where;
+	k->ever = k->seen ? k->ever | h->where : h->where;
+	if (k->hot.kind == C4_HOT_BLOCK && __builtin_popcountll(k->always) < BLOCK_MIN) {
+		k->always = k->ever = h->where; /* others than before: it begins anew */
+		k->seen = 0;
+	}
 	k->hot = *h;
 	k->sure = sure;
 	k->seen |= 1;
+}
+
+/* Paths and blocks that were hot and are not any more tell how much noise there is. */
+static void learn_noise(struct c4_path_memory *p, const struct c4_hot_memory *k)
+{
+	double level = k->hot.slow - 1;
+	struct c4_path_noise *at = &p->noise[1];
+
+	if (!is_path(&k->hot) && k->hot.kind != C4_HOT_BLOCK)
+		return;
+	if (p->noise[0].key == k->key || (at->key != k->key && level > p->noise[0].level))
+		at = &p->noise[0];
+	if (at == &p->noise[0] && at->key != k->key)
+		p->noise[1] = *at;
+	if (at->key != k->key || at->level < level)
+		*at = level > at->level ? (struct c4_path_noise){k->key, level} : *at;
+}
+
+static uint32_t hits(const struct c4_hot_memory *k)
+{
+	return (uint32_t)__builtin_popcount(k->seen);
+}
+
+static uint32_t late_hits(const struct c4_hot_memory *k)
+{
+	return (uint32_t)__builtin_popcount(k->seen & LOOK_BACK);
+}
+
+static bool comes_and_goes(const struct c4_hot_memory *k)
+{
+	return (is_path(&k->hot) || k->hot.kind == C4_HOT_BLOCK) && late_hits(k) < CONFIRM;
+}
+
+/* The network's own, apart from this one's. */
+static double noise_beside(const struct c4_path_memory *p, const struct c4_hot_memory *k)
+{
+	double level = 0;
+
+	for (uint32_t i = 0; i < p->n; i++)
+		if (&p->hot[i] != k && comes_and_goes(&p->hot[i]))
+			level = fmax(level, p->hot[i].hot.slow - 1);
+	for (uint32_t i = 0; i < 2; i++)
+		if (p->noise[i].key != k->key)
+			level = fmax(level, p->noise[i].level);
+	return level;
 }
 
 /* A window has passed: what was not hot in the last eight is forgotten. */
@@ -200,7 +325,11 @@ static void shift(struct c4_path_memory *p)
 {
 	uint32_t n = 0;
 
+	p->noise[0].level *= NOISE_FADES;
+	p->noise[1].level *= NOISE_FADES;
 	for (uint32_t i = 0; i < p->n; i++) {
+		if ((p->hot[i].seen & 3) == 2)
+			learn_noise(p, &p->hot[i]);
 		p->hot[i].seen = (uint8_t)(p->hot[i].seen << 1);
 		if (p->hot[i].seen)
 			p->hot[n++] = p->hot[i];
@@ -240,7 +369,8 @@ static void examine(struct c4_look *l, const struct c4_diag_comm *c, struct c4_p
 
 			if (hot[i].kind == C4_HOT_LINK)
 				tell_side(l, &hot[i], &left, &sure);
-			keep(l, c, p, &hot[i], sure);
+			if (!explained(l, &hot[i]))
+				keep(l, c, p, &hot[i], sure);
 		}
 		if (!n)
 			p->block_is_usual = false;
@@ -260,10 +390,38 @@ static bool judgeable(const struct c4_diag_job *job, const struct c4_diag_comm *
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
 
-static bool lasting(const struct c4_hot_memory *k)
+/* Most of its cells have been hot all the time. */
+static bool one_block(const struct c4_hot_memory *k)
 {
-	return __builtin_popcount(k->seen & LOOK_BACK) >= CONFIRM ||
-	       __builtin_popcount(k->seen) >= CONFIRM_FLAP;
+	return __builtin_popcountll(k->always) * 2 > __builtin_popcountll(k->ever);
+}
+
+static bool lasting(const struct c4_look *l, const struct c4_path_memory *p,
+		    const struct c4_hot_memory *k)
+{
+	if (is_path(&k->hot) &&
+	    (k->hot.slow - 1 < ABOVE_NOISE * noise_beside(p, k) || doubtful(l, &k->hot, k->sure)))
+		return hits(k) >= STEADY;
+	if (k->hot.kind == C4_HOT_BLOCK && !one_block(k))
+		return false;
+	if (k->hot.kind == C4_HOT_LINK && !k->sure && k->hot.of < FEW_CELLS)
+		return late_hits(k) > CONFIRM;
+	return late_hits(k) >= CONFIRM || hits(k) >= CONFIRM_FLAP;
+}
+
+/* A source or destination that has been hot twice of late, and has this path in it. */
+static bool covered(const struct c4_look *l, const struct c4_path_memory *p,
+		    const struct c4_hot_memory *k)
+{
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct c4_hot_memory *o = &p->hot[i];
+		bool tx = o->hot.kind == C4_HOT_TX, rx = o->hot.kind == C4_HOT_RX;
+
+		if ((tx || rx) && (late_hits(o) > 1 || late_hits(o) >= late_hits(k)) &&
+		    c4_same_place(l->job, o->hot.ranks[0], tx ? k->hot.src : k->hot.dst))
+			return true;
+	}
+	return false;
 }
 
 static const struct {
@@ -331,7 +489,7 @@ static void add_evidence(const struct c4_look *l, const struct c4_hot_memory *k,
 			 struct c4_verdict *v)
 {
 	const struct c4_hot *h = &k->hot;
-	uint32_t windows = (uint32_t)__builtin_popcount(k->seen);
+	uint32_t windows = hits(k);
 	char link[C4_DIAG_LINK];
 
 	c4_diag_link_name(l->job, h->src, h->dst, link, sizeof link);
@@ -343,7 +501,7 @@ static void add_evidence(const struct c4_look *l, const struct c4_hot_memory *k,
 			    h->of);
 	c4_verdict_evidence(v, "gpu_wait_share", h->gpu_share, NAN, windows,
 			    "of the sender's time there: it waited for its own GPU");
-	if (__builtin_popcount(k->seen & LOOK_BACK) < CONFIRM)
+	if (late_hits(k) < CONFIRM)
 		c4_verdict_evidence(v, "flapping", windows, NAN, windows,
 				    "of the last 8 windows: it comes and goes");
 }
@@ -370,20 +528,23 @@ static bool end_named(const struct c4_look *l, const struct c4_hot *h)
 	return false;
 }
 
-static void tell(struct c4_look *l, const struct c4_diag_comm *c, const struct c4_hot_memory *k)
+static void tell(struct c4_look *l, const struct c4_diag_comm *c, const struct c4_path_memory *p,
+		 const struct c4_hot_memory *k)
 {
 	enum c4_incident_kind kind = verdict_of[k->hot.kind].kind;
 	struct c4_verdict *v, probe = {.kind = kind};
 
 	c4_verdict_rekey(&probe, k->key);
-	if (said(l->out, kind, probe.key) || (k->hot.kind == C4_HOT_LINK && end_named(l, &k->hot)))
+	if (said(l->out, kind, probe.key) || explained(l, &k->hot))
+		return;
+	if (is_path(&k->hot) && (covered(l, p, k) || end_named(l, &k->hot)))
 		return;
 	v = c4_verdict_add(l->out, l->job, kind, 0, k->hot.ranks,
 			   k->hot.kind == C4_HOT_BLOCK ? 0 : k->hot.nranks);
 	if (!v)
 		return;
 	v->key = probe.key;
-	v->confirmed = lasting(k);
+	v->confirmed = lasting(l, p, k);
 	v->confidence = verdict_of[k->hot.kind].confidence - (k->sure ? 0 : 0.2);
 	v->since_ns = l->job->now_ns - k->first_ns;
 	v->nwaiting = c->size > v->nranks ? c->size - v->nranks : 0;
@@ -404,8 +565,8 @@ static void tell_kept(struct c4_look *l, bool links)
 		if (!cm || l->job->now_ns - cm->path.changed_ns > STALE_NS)
 			continue;
 		for (uint32_t k = 0; k < cm->path.n; k++)
-			if ((cm->path.hot[k].hot.kind == C4_HOT_LINK) == links)
-				tell(l, c, &cm->path.hot[k]);
+			if (is_path(&cm->path.hot[k].hot) == links)
+				tell(l, c, &cm->path, &cm->path.hot[k]);
 	}
 }
 
