@@ -173,34 +173,34 @@ static struct c4_trace *free_trace(struct c4_verify *v)
 
 /* ---- samples -------------------------------------------------------------------------------- */
 
-/* A published port whose path is known: in use if we may ask for such a one, else not in use. */
+/* A published port whose path is known, another one each time; every second time one that is in
+ * use if we may ask for such a one. */
 static const struct c4_portpath *sample_of(const struct c4_verify *v, const struct c4_dest *d)
 {
 	bool raw = c4_rawprober_able(v->raw);
-	const struct c4_portpath *spare = NULL;
+	const struct c4_portpath *found = NULL;
 
 	for (uint32_t i = 0; i < d->cache.n; i++) {
-		const struct c4_portpath *x = &d->cache.v[(i + v->turn) % d->cache.n];
+		const struct c4_portpath *x = &d->cache.v[(i + v->turn * 7) % d->cache.n];
 
-		if (!x->slot || !x->fwd)
+		if (!x->slot || !x->fwd || (x->busy && !raw))
 			continue;
-		if (x->busy && raw)
+		if (x->busy == (v->turn % 2 == 0))
 			return x;
-		if (!x->busy)
-			spare = x;
+		if (!found)
+			found = x;
 	}
-	return spare;
+	return found;
 }
 
-static bool sample(struct c4_verify *v, const struct c4_dest *d)
+static void sample(struct c4_verify *v, const struct c4_dest *d)
 {
 	struct c4_trace *t = free_trace(v);
 	const struct c4_portpath *x = sample_of(v, d);
 
 	if (!t || !x)
-		return false;
+		return;
 	*t = (struct c4_trace){
-		.owner = v,
 		.raw = x->busy || (d->proto == C4_ROUTE_UDP && c4_rawprober_able(v->raw)),
 		.flow = {d->src, d->dst, x->port, d->dport, d->proto, 0},
 		.first = TTL_FIRST,
@@ -211,7 +211,6 @@ static bool sample(struct c4_verify *v, const struct c4_dest *d)
 		.dest_serial = d->serial,
 	};
 	start_trace(v, t);
-	return t->on;
 }
 
 /* Only where somebody is or was of late: what nobody uses may be wrong until it is used. */
@@ -221,16 +220,29 @@ static bool is_worth(const struct c4_dest *d, uint64_t now_ns)
 	       now_ns - d->used_ns < C4_DESTS_KEEP_NS;
 }
 
-static void take_samples(struct c4_verify *v, uint64_t now_ns)
+/* The next destination in turn, the same one again if it is the only one. */
+static const struct c4_dest *next_dest(struct c4_verify *v, uint64_t now_ns)
 {
-	struct c4_dests *s = v->dests;
-	uint32_t begun = 0, at = v->turn++;
+	const struct c4_dests *s = v->dests;
 
-	for (uint32_t i = 0; i < s->n && begun < C4_VERIFY_SAMPLES; i++) {
-		const struct c4_dest *d = s->dest[(at * C4_VERIFY_SAMPLES + i) % s->n];
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct c4_dest *d = s->dest[++v->place % s->n];
 
 		if (is_worth(d, now_ns))
-			begun += sample(v, d);
+			return d;
+	}
+	return NULL;
+}
+
+static void take_samples(struct c4_verify *v, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < C4_VERIFY_SAMPLES; i++) {
+		const struct c4_dest *d = next_dest(v, now_ns);
+
+		if (!d)
+			return;
+		v->turn++;
+		sample(v, d);
 	}
 }
 
@@ -244,7 +256,6 @@ static void watch(struct c4_verify *v, const struct c4_plan_watch *w)
 	if (!t || !pair || pair->src != w->src)
 		return;
 	*t = (struct c4_trace){
-		.owner = v,
 		.raw = true,
 		.watch = true,
 		.flow = {w->src, w->dst, w->sport, w->dport, w->proto, 0},

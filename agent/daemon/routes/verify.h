@@ -16,8 +16,8 @@
 #include "agent/daemon/routes/rawprober.h"
 
 #define C4_VERIFY_TRACES    64u
-#define C4_VERIFY_SAMPLES   4u /* at a time */
-#define C4_VERIFY_PERIOD_NS 4000000000ull
+#define C4_VERIFY_SAMPLES   2u /* at a time */
+#define C4_VERIFY_PERIOD_NS 3000000000ull
 #define C4_VERIFY_HURRY_NS  200000000ull /* while something is suspected */
 #define C4_VERIFY_WATCH_NS  1000000000ull
 #define C4_VERIFY_TRIES	    3u		  /* of a watch, per hop */
@@ -26,7 +26,6 @@
 
 /* One 5-tuple under way, TTL first … last. */
 struct c4_trace {
-	struct c4_verify *owner;
 	bool on, raw, watch;
 	uint32_t serial;
 	struct c4_probe flow;
@@ -50,7 +49,7 @@ struct c4_verify {
 	struct c4_rawprober *raw;
 	struct c4_trace trace[C4_VERIFY_TRACES];
 	struct c4_verify_source source[C4_VERIFY_SOURCES];
-	uint32_t serial, turn;
+	uint32_t serial, turn, place;
 	uint64_t sampled_ns, watched_ns;
 	bool suspicious;
 	struct c4_bucket bucket; /* of raw probes */
