@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "planner/model/oracle/label.h"
+#include "common/base/label.h"
 
 void c4_json_text(struct c4_buf *out, const char *text)
 {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "planner/model/oracle/label.h"
+#include "common/base/label.h"
 
 static void test_every_port_has_a_label(void **state)
 {

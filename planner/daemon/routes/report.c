@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/ds/vec.h"
-#include "planner/model/oracle/label.h"
+#include "common/base/label.h"
 
 #define TCP	   6u
 #define UDP	   17u

@@ -21,7 +21,7 @@
 
 #include "planner/model/demand/demand.h"
 #include "planner/model/fabric/fabric.h"
-#include "planner/model/oracle/label.h"
+#include "common/base/label.h"
 #include "planner/model/oracle/path.h"
 #include "planner/model/plan.h"
 

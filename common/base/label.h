@@ -6,8 +6,8 @@
  * compute it: port = 0xC000 | ((label ^ label >> 14) & 0x3FFF). Label 0 means "none: choose one for
  * me", so it never stands for a port here. Pure.
  */
-#ifndef C4_PLANNER_LABEL_H
-#define C4_PLANNER_LABEL_H
+#ifndef C4_BASE_LABEL_H
+#define C4_BASE_LABEL_H
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "planner/model/oracle/label.h"
+#include "common/base/label.h"
 
 #define LOW_BITS       14
 #define LOW_MASK       (C4_PORTS - 1)
