@@ -25,7 +25,7 @@ void c4_blend_set(struct c4_blend *b, struct c4_held_fabric *on, struct c4_flow_
 
 bool c4_blend_is(const struct c4_conn *c)
 {
-	return !strncmp(c->id, C4_PAIR_PREFIX, sizeof C4_PAIR_PREFIX - 1);
+	return !strncmp(c->id, C4_ELEPHANT_PREFIX, sizeof C4_ELEPHANT_PREFIX - 1);
 }
 
 int c4_blend_adopt(struct c4_blend *b, struct c4_held_fabric *on, const struct c4_demand *d)
@@ -123,7 +123,7 @@ static int add_one(const struct told *t, const struct c4_flow_conn *x, struct c4
 		return (int)rc;
 	put_nic(t->f, x->src, src, sizeof src);
 	put_nic(t->f, x->dst, dst, sizeof dst);
-	snprintf(id, sizeof id, C4_PAIR_PREFIX "%s>%s", src, dst);
+	snprintf(id, sizeof id, C4_ELEPHANT_PREFIX "%s>%s", src, dst);
 	rc = c4_demand_add(d, id, (uint32_t)rc, x->src, x->dst, (double)x->weight, x->qps, &fault);
 	return rc == -ENOMEM ? -ENOMEM : 0; /* too many: what was told comes first */
 }

@@ -10,7 +10,7 @@
 #define C4_PLANNER_BLEND_H
 
 #include "planner/daemon/held.h"
-#include "planner/daemon/routes/pairs.h"
+#include "planner/daemon/routes/elephants.h"
 
 #define C4_BLEND_JOB "flows"
 

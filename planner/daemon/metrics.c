@@ -145,7 +145,7 @@ static void write_ports(struct sink *s)
 
 static void write_agents(struct sink *s)
 {
-	plain(s, s->p->routes.roster.n);
+	plain(s, s->p->routes.agents.n);
 }
 
 static void write_flows(struct sink *s)

@@ -88,7 +88,7 @@ static void hand_over_gossip(struct c4_planner *p, uint64_t now_ns)
 	free(p->plan.seen);
 	p->plan.seen = r->seen;
 	if (r->pairs.changed)
-		p->plan.task.flows = c4_pairs_list(&r->pairs, &p->plan.task.n_flows);
+		p->plan.task.flows = c4_elephants_list(&r->pairs, &p->plan.task.n_flows);
 	p->demanded |= p->plan.task.flows != NULL;
 	p->plan.task.seen_on = r->edition ? r->edition->fabric : NULL;
 	p->plan.task.seen = r->seen;

@@ -51,7 +51,7 @@ struct c4_planner_config {
 	const char *collector; /* "HOST:PORT", or NULL */
 	uint64_t interval_ns;  /* between two looks at the demand */
 	bool flows;	       /* connections that agents see are planned, too */
-	struct c4_pairs_config pairs;
+	struct c4_elephants_config pairs;
 };
 
 struct c4_planner_stats {

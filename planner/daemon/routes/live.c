@@ -25,7 +25,7 @@ static json_t *address(uint32_t ipv4)
 
 static json_t *agent_json(const struct c4_routes *r, uint32_t host, uint64_t now_ns)
 {
-	const struct c4_agent *a = c4_roster_at(&r->roster, host);
+	const struct c4_agent *a = c4_agents_at(&r->agents, host);
 
 	return json_pack("{s:s, s:o, s:i, s:b, s:b, s:f, s:I}", "node",
 			 r->edition->fabric->fabric.hosts[host].name, "address",
@@ -38,8 +38,8 @@ static json_t *agents_json(const struct c4_routes *r, uint64_t now_ns)
 {
 	json_t *list = json_array();
 
-	for (uint32_t h = 0; r->roster.n && h < r->roster.n_hosts; h++)
-		if (c4_roster_at(&r->roster, h))
+	for (uint32_t h = 0; r->agents.n && h < r->agents.n_hosts; h++)
+		if (c4_agents_at(&r->agents, h))
 			json_array_append_new(list, agent_json(r, h, now_ns));
 	return list;
 }

@@ -68,7 +68,7 @@ static uint32_t index_of(struct reply *y, uint32_t s)
 
 static void put_peer(struct reply *y, uint32_t host)
 {
-	const struct c4_agent *a = c4_roster_at(&y->r->roster, host);
+	const struct c4_agent *a = c4_agents_at(&y->r->agents, host);
 	const struct c4_host *h = &y->f->hosts[host];
 	C4__V1__Peer *to;
 
@@ -222,7 +222,7 @@ static void put_watches(struct reply *y)
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
-static uint32_t interval_ms(const struct c4_roster *r)
+static uint32_t interval_ms(const struct c4_agents *r)
 {
 	return r->n <= C4_ROUTES_AGENTS_FULL
 		       ? C4_ROUTES_INTERVAL_MS
@@ -255,7 +255,7 @@ int c4_reply_encode(struct c4_routes *r, const struct c4_reply_opts *o, struct c
 	y.msg.plan_version = y.e->version;
 	y.msg.standing = o->standing;
 	y.msg.unchanged = o->unchanged;
-	y.msg.interval_ms = interval_ms(&r->roster);
+	y.msg.interval_ms = interval_ms(&r->agents);
 	if (!o->unchanged && y.e->demand)
 		put_plan(&y);
 	put_watches(&y);

@@ -29,9 +29,9 @@ void c4_routes_release(struct c4_routes *r)
 {
 	c4_edition_drop(r->edition);
 	c4_epochs_release(&r->epochs);
-	c4_roster_release(&r->roster);
+	c4_agents_release(&r->agents);
 	c4_flows_release(&r->flows);
-	c4_pairs_release(&r->pairs);
+	c4_elephants_release(&r->pairs);
 	c4_suspects_release(&r->suspects);
 	c4_arena_release(&r->arena);
 	free(r->mark);
@@ -51,7 +51,8 @@ static int follow_fabric(struct c4_routes *r, const struct c4_edition *e)
 	if (was == is)
 		return 0;
 	mark = calloc((size_t)n + 1, sizeof *mark);
-	if (!mark || c4_pairs_follow(&r->pairs, was, is) || c4_roster_follow(&r->roster, was, is)) {
+	if (!mark || c4_elephants_follow(&r->pairs, was, is) ||
+	    c4_agents_follow(&r->agents, was, is)) {
 		free(mark);
 		return -ENOMEM;
 	}
@@ -77,7 +78,7 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns,
 		return -ENOMEM;
 	}
 	if (!r->edition && e->demand && r->config.demands)
-		c4_pairs_adopt(&r->pairs, &e->demand->demand, now_ns);
+		c4_elephants_adopt(&r->pairs, &e->demand->demand, now_ns);
 	rc = c4_suspects_follow(&r->suspects, r->edition, e, now_ns);
 	c4_epochs_release(&r->epochs);
 	r->epochs = epochs;
@@ -88,10 +89,10 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns,
 
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 {
-	c4_roster_expire(&r->roster, now_ns);
+	c4_agents_expire(&r->agents, now_ns);
 	c4_flows_expire(&r->flows, now_ns);
 	if (r->edition && r->config.demands)
-		c4_pairs_round(&r->pairs, &r->edition->fabric->fabric, &r->flows, now_ns);
+		c4_elephants_round(&r->pairs, &r->edition->fabric->fabric, &r->flows, now_ns);
 	if (r->edition)
 		c4_suspects_look(&r->suspects, r->edition, &r->flows, now_ns);
 }
@@ -126,7 +127,7 @@ static bool has_all(const struct c4_routes *r, const struct c4_agent *a,
 {
 	return !strcmp(m->plan_instance, r->config.instance) &&
 	       m->plan_version == r->edition->version && a->told_version == r->edition->version &&
-	       a->told_serial == r->roster.serial;
+	       a->told_serial == r->agents.serial;
 }
 
 static int answer(struct c4_routes *r, uint32_t host, const C4__V1__RouteReport *m,
@@ -140,7 +141,7 @@ static int answer(struct c4_routes *r, uint32_t host, const C4__V1__RouteReport 
 		.helper_port = (uint16_t)m->helper_port,
 		.raw = m->raw,
 	};
-	struct c4_agent *a = c4_roster_hear(&r->roster, host, &card, ask->now_ns);
+	struct c4_agent *a = c4_agents_hear(&r->agents, host, &card, ask->now_ns);
 	struct c4_reply_opts o = {.host = host, .standing = ask->standing};
 
 	if (!a)
@@ -150,9 +151,9 @@ static int answer(struct c4_routes *r, uint32_t host, const C4__V1__RouteReport 
 		return c4_fault_set(fault, -ENOMEM, "out of memory");
 	r->counts[C4_ROUTES_UNCHANGED] += o.unchanged;
 	a->told_version = r->edition->version;
-	a->told_serial = r->roster.serial;
+	a->told_serial = r->agents.serial;
 	if (m->last)
-		c4_roster_bye(&r->roster, host);
+		c4_agents_bye(&r->agents, host);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * routes.h - the planner's side of POST /v1/routes: what agents report, what they are told.
  *
- *	RouteReport ──► roster    who reports, where others reach them
+ *	RouteReport ──► agents    who reports, where others reach them
  *	            ──► seen      which port took which path, for the oracle
  *	            ──► doubts    leaves whose map is stale, for the plan's epochs
  *	            ──► flows     who talks to whom, how fast, which way: demand, suspicion
@@ -19,8 +19,8 @@
 #include "planner/daemon/edition.h"
 #include "planner/daemon/routes/epochs.h"
 #include "planner/daemon/routes/flows.h"
-#include "planner/daemon/routes/pairs.h"
-#include "planner/daemon/routes/roster.h"
+#include "planner/daemon/routes/elephants.h"
+#include "planner/daemon/routes/agents.h"
 #include "planner/daemon/routes/suspects.h"
 #include "planner/model/oracle/path.h"
 
@@ -65,7 +65,7 @@ struct c4_routes_config {
 	const char *instance; /* of the planner */
 	bool learns;	      /* the oracle can be told */
 	bool demands;	      /* connections that are seen are planned */
-	struct c4_pairs_config pairs;
+	struct c4_elephants_config pairs;
 	uint64_t hold_ns; /* a slow link is tried again after this */
 };
 
@@ -73,9 +73,9 @@ struct c4_routes {
 	struct c4_routes_config config;
 	struct c4_edition *edition; /* the newest; NULL before the first */
 	struct c4_epochs epochs;
-	struct c4_roster roster;
+	struct c4_agents agents;
 	struct c4_flows flows;
-	struct c4_pairs pairs;
+	struct c4_elephants pairs;
 	struct c4_suspects suspects;
 	struct c4_arena arena; /* of the exchange at work */
 	uint32_t *mark;	       /* per switch, then per host: scratch of an answer */

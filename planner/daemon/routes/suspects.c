@@ -336,7 +336,8 @@ static void degrade(struct c4_suspects *s, struct c4_suspect *x, double gbps)
 	x->state = C4_SUSPECT_SLOW;
 	s->found++;
 	give(s, x, gbps > least ? gbps : least);
-	c4_warn("link %s-%s: carries %.3g of %.3g Gb/s (connections that show it: %u): planned with that",
+	c4_warn("link %s-%s: carries %.3g of %.3g Gb/s (connections that show it: %u): planned "
+		"with that",
 		x->a, x->b, gbps, (double)x->file_gbps, x->flows);
 }
 

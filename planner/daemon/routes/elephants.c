@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "planner/daemon/routes/pairs.h"
+#include "planner/daemon/routes/elephants.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,7 +13,7 @@
 #define WEIGHT_MIN  (1.0 / 64)
 #define MINOR	    0.125 /* sources below this part of the busiest one count so much */
 
-void c4_pairs_release(struct c4_pairs *p)
+void c4_elephants_release(struct c4_elephants *p)
 {
 	struct c4_map_entry *e;
 
@@ -21,7 +21,7 @@ void c4_pairs_release(struct c4_pairs *p)
 		free(e->value);
 	c4_map_release(&p->by_nics);
 	free(p->out_gbps);
-	*p = (struct c4_pairs){.config = p->config};
+	*p = (struct c4_elephants){.config = p->config};
 }
 
 static uint64_t key_of(uint32_t src, uint32_t dst)
@@ -30,13 +30,13 @@ static uint64_t key_of(uint32_t src, uint32_t dst)
 }
 
 /* NULL: no room. */
-static struct c4_pair *pair_at(struct c4_pairs *p, uint32_t src, uint32_t dst)
+static struct c4_elephant *pair_at(struct c4_elephants *p, uint32_t src, uint32_t dst)
 {
-	struct c4_pair *x = c4_map_get(&p->by_nics, key_of(src, dst));
+	struct c4_elephant *x = c4_map_get(&p->by_nics, key_of(src, dst));
 
 	if (x)
 		return x;
-	x = p->n < C4_PAIRS_MAX ? calloc(1, sizeof *x) : NULL;
+	x = p->n < C4_ELEPHANTS_MAX ? calloc(1, sizeof *x) : NULL;
 	if (!x || c4_map_put(&p->by_nics, key_of(src, dst), x)) {
 		free(x);
 		p->lost++;
@@ -60,7 +60,8 @@ static uint32_t renamed(const struct c4_fabric *was, const struct c4_fabric *is,
 	return c4_fabric_nic(is, name);
 }
 
-int c4_pairs_follow(struct c4_pairs *p, const struct c4_fabric *was, const struct c4_fabric *is)
+int c4_elephants_follow(struct c4_elephants *p, const struct c4_fabric *was,
+			const struct c4_fabric *is)
 {
 	double *out = calloc((size_t)is->n_nics + 1, sizeof *out);
 	struct c4_map old = p->by_nics;
@@ -74,7 +75,7 @@ int c4_pairs_follow(struct c4_pairs *p, const struct c4_fabric *was, const struc
 	p->by_nics = (struct c4_map){0};
 	p->n = 0;
 	c4_map_for_each (e, &old) {
-		struct c4_pair *x = e->value, *to = NULL;
+		struct c4_elephant *x = e->value, *to = NULL;
 		uint32_t src = renamed(was, is, x->src), dst = renamed(was, is, x->dst);
 
 		if (src != C4_NONE && dst != C4_NONE)
@@ -91,26 +92,26 @@ int c4_pairs_follow(struct c4_pairs *p, const struct c4_fabric *was, const struc
 	return 0;
 }
 
-void c4_pairs_adopt(struct c4_pairs *p, const struct c4_demand *d, uint64_t now_ns)
+void c4_elephants_adopt(struct c4_elephants *p, const struct c4_demand *d, uint64_t now_ns)
 {
 	for (uint32_t i = 0; i < d->n_conns; i++) {
 		const struct c4_conn *c = &d->conns[i];
-		struct c4_pair *x;
+		struct c4_elephant *x;
 
-		if (strncmp(c->id, C4_PAIR_PREFIX, sizeof C4_PAIR_PREFIX - 1) != 0)
+		if (strncmp(c->id, C4_ELEPHANT_PREFIX, sizeof C4_ELEPHANT_PREFIX - 1) != 0)
 			continue;
 		x = pair_at(p, c->src, c->dst);
 		if (!x)
 			continue;
 		x->weight = c->weight;
-		x->qps = c->qps < C4_PAIR_QPS_MAX ? c->qps : C4_PAIR_QPS_MAX;
+		x->qps = c->qps < C4_ELEPHANT_QPS_MAX ? c->qps : C4_ELEPHANT_QPS_MAX;
 		x->last_ns = x->qps_ns = now_ns;
 	}
 }
 
 /* ---- a round --------------------------------------------------------------------------------- */
 
-static double least(const struct c4_pairs *p, const struct c4_fabric *f, uint32_t src)
+static double least(const struct c4_elephants *p, const struct c4_fabric *f, uint32_t src)
 {
 	double nic = (double)f->nics[src].gbps;
 
@@ -119,10 +120,10 @@ static double least(const struct c4_pairs *p, const struct c4_fabric *f, uint32_
 	return nic > 0 ? nic * LEAST_SHARE : LEAST_GBPS;
 }
 
-static void count(struct c4_pairs *p, const struct c4_fabric *f, uint32_t src, uint32_t dst,
+static void count(struct c4_elephants *p, const struct c4_fabric *f, uint32_t src, uint32_t dst,
 		  double gbps)
 {
-	struct c4_pair *x = gbps > 0 ? pair_at(p, src, dst) : NULL;
+	struct c4_elephant *x = gbps > 0 ? pair_at(p, src, dst) : NULL;
 
 	if (!x)
 		return;
@@ -136,8 +137,8 @@ static void count(struct c4_pairs *p, const struct c4_fabric *f, uint32_t src, u
 	p->out_gbps[src] += gbps;
 }
 
-static void count_all(struct c4_pairs *p, const struct c4_fabric *f, const struct c4_flows *flows,
-		      uint64_t now_ns)
+static void count_all(struct c4_elephants *p, const struct c4_fabric *f,
+		      const struct c4_flows *flows, uint64_t now_ns)
 {
 	struct c4_map_entry *e;
 
@@ -150,7 +151,7 @@ static void count_all(struct c4_pairs *p, const struct c4_fabric *f, const struc
 	}
 }
 
-static double busiest(const struct c4_pairs *p)
+static double busiest(const struct c4_elephants *p)
 {
 	double most = 0;
 
@@ -160,7 +161,7 @@ static double busiest(const struct c4_pairs *p)
 }
 
 /* By share, because where paths collide rates say what a flow got, not what it wants. */
-static float weight_of(const struct c4_pairs *p, const struct c4_pair *x, double most)
+static float weight_of(const struct c4_elephants *p, const struct c4_elephant *x, double most)
 {
 	double out = p->out_gbps[x->src], w = out > 0 ? x->gbps / out : 1;
 
@@ -170,11 +171,11 @@ static float weight_of(const struct c4_pairs *p, const struct c4_pair *x, double
 	return (float)(w < WEIGHT_MIN ? WEIGHT_MIN : w);
 }
 
-static void set_qps(struct c4_pairs *p, struct c4_pair *x, uint64_t now_ns)
+static void set_qps(struct c4_elephants *p, struct c4_elephant *x, uint64_t now_ns)
 {
 	uint32_t n = x->elephants ? x->elephants : 1;
 
-	n = n < C4_PAIR_QPS_MAX ? n : C4_PAIR_QPS_MAX;
+	n = n < C4_ELEPHANT_QPS_MAX ? n : C4_ELEPHANT_QPS_MAX;
 	if (n >= x->qps || now_ns >= x->qps_ns + p->config.keep_ns) {
 		p->changed |= n != x->qps;
 		x->qps = n;
@@ -182,7 +183,7 @@ static void set_qps(struct c4_pairs *p, struct c4_pair *x, uint64_t now_ns)
 	}
 }
 
-static void set_weight(struct c4_pairs *p, struct c4_pair *x, float w, uint64_t now_ns)
+static void set_weight(struct c4_elephants *p, struct c4_elephant *x, float w, uint64_t now_ns)
 {
 	if (x->weight == w) {
 		x->other_ns = 0;
@@ -190,7 +191,7 @@ static void set_weight(struct c4_pairs *p, struct c4_pair *x, float w, uint64_t 
 	}
 	if (!x->other_ns)
 		x->other_ns = now_ns;
-	if (x->weight > 0 && now_ns < x->other_ns + C4_PAIR_STEADY_NS)
+	if (x->weight > 0 && now_ns < x->other_ns + C4_ELEPHANT_STEADY_NS)
 		return;
 	x->weight = w;
 	x->other_ns = 0;
@@ -198,15 +199,15 @@ static void set_weight(struct c4_pairs *p, struct c4_pair *x, float w, uint64_t 
 }
 
 /* False: it is of no interest any more. */
-static bool judge(struct c4_pairs *p, const struct c4_fabric *f, struct c4_pair *x, double most,
-		  uint64_t now_ns)
+static bool judge(struct c4_elephants *p, const struct c4_fabric *f, struct c4_elephant *x,
+		  double most, uint64_t now_ns)
 {
 	bool enough = x->round == p->round && x->gbps >= least(p, f, x->src);
 
 	if (enough) {
 		x->last_ns = now_ns;
 		x->above_ns = x->above_ns ? x->above_ns : now_ns;
-		if (x->qps || now_ns >= x->above_ns + C4_PAIR_PROVEN_NS) {
+		if (x->qps || now_ns >= x->above_ns + C4_ELEPHANT_PROVEN_NS) {
 			set_weight(p, x, weight_of(p, x, most), now_ns);
 			set_qps(p, x, now_ns);
 		}
@@ -219,7 +220,7 @@ static bool judge(struct c4_pairs *p, const struct c4_fabric *f, struct c4_pair 
 	return x->round == p->round;
 }
 
-static void forget(struct c4_pairs *p, struct c4_pair *x)
+static void forget(struct c4_elephants *p, struct c4_elephant *x)
 {
 	p->changed |= x->qps != 0;
 	c4_map_del(&p->by_nics, key_of(x->src, x->dst));
@@ -227,10 +228,10 @@ static void forget(struct c4_pairs *p, struct c4_pair *x)
 	p->n--;
 }
 
-void c4_pairs_round(struct c4_pairs *p, const struct c4_fabric *f, const struct c4_flows *flows,
-		    uint64_t now_ns)
+void c4_elephants_round(struct c4_elephants *p, const struct c4_fabric *f,
+			const struct c4_flows *flows, uint64_t now_ns)
 {
-	struct c4_pair *gone[256]; /* more go in the next round */
+	struct c4_elephant *gone[256]; /* more go in the next round */
 	struct c4_map_entry *e;
 	uint32_t n = 0;
 	double most;
@@ -243,7 +244,7 @@ void c4_pairs_round(struct c4_pairs *p, const struct c4_fabric *f, const struct 
 	most = busiest(p);
 	p->planned = 0;
 	c4_map_for_each (e, &p->by_nics) {
-		struct c4_pair *x = e->value;
+		struct c4_elephant *x = e->value;
 
 		if (!judge(p, f, x, most, now_ns) && n < 256)
 			gone[n++] = x;
@@ -264,7 +265,7 @@ static int by_nics(const void *x, const void *y)
 	return a->dst < b->dst ? -1 : a->dst > b->dst;
 }
 
-struct c4_flow_conn *c4_pairs_list(struct c4_pairs *p, uint32_t *ret_n)
+struct c4_flow_conn *c4_elephants_list(struct c4_elephants *p, uint32_t *ret_n)
 {
 	struct c4_flow_conn *v = malloc(((size_t)p->n + 1) * sizeof *v);
 	struct c4_map_entry *e;
@@ -273,7 +274,7 @@ struct c4_flow_conn *c4_pairs_list(struct c4_pairs *p, uint32_t *ret_n)
 	if (!v)
 		return NULL;
 	c4_map_for_each (e, &p->by_nics) {
-		const struct c4_pair *x = e->value;
+		const struct c4_elephant *x = e->value;
 
 		if (x->qps)
 			v[n++] = (struct c4_flow_conn){x->src, x->dst, x->weight, x->qps};

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "planner/daemon/routes/roster.h"
+#include "planner/daemon/routes/agents.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-void c4_roster_release(struct c4_roster *r)
+void c4_agents_release(struct c4_agents *r)
 {
 	for (uint32_t h = 0; h < r->n_hosts; h++)
 		free(r->by_host[h]);
 	free(r->by_host);
-	*r = (struct c4_roster){0};
+	*r = (struct c4_agents){0};
 }
 
-int c4_roster_follow(struct c4_roster *r, const struct c4_fabric *was, const struct c4_fabric *is)
+int c4_agents_follow(struct c4_agents *r, const struct c4_fabric *was, const struct c4_fabric *is)
 {
 	struct c4_agent **next = calloc((size_t)is->n_hosts + 1, sizeof(void *));
 
@@ -35,7 +35,7 @@ int c4_roster_follow(struct c4_roster *r, const struct c4_fabric *was, const str
 	return 0;
 }
 
-struct c4_agent *c4_roster_at(const struct c4_roster *r, uint32_t host)
+struct c4_agent *c4_agents_at(const struct c4_agents *r, uint32_t host)
 {
 	return host < r->n_hosts ? r->by_host[host] : NULL;
 }
@@ -45,7 +45,7 @@ static bool same_card(const struct c4_agent *a, const struct c4_agent_card *card
 	return a->address == card->address && a->helper_port == card->helper_port;
 }
 
-struct c4_agent *c4_roster_hear(struct c4_roster *r, uint32_t host,
+struct c4_agent *c4_agents_hear(struct c4_agents *r, uint32_t host,
 				const struct c4_agent_card *card, uint64_t now_ns)
 {
 	struct c4_agent *a = r->by_host[host];
@@ -73,9 +73,9 @@ struct c4_agent *c4_roster_hear(struct c4_roster *r, uint32_t host,
 	return a;
 }
 
-void c4_roster_bye(struct c4_roster *r, uint32_t host)
+void c4_agents_bye(struct c4_agents *r, uint32_t host)
 {
-	if (!c4_roster_at(r, host))
+	if (!c4_agents_at(r, host))
 		return;
 	free(r->by_host[host]);
 	r->by_host[host] = NULL;
@@ -83,7 +83,7 @@ void c4_roster_bye(struct c4_roster *r, uint32_t host)
 	r->serial++;
 }
 
-uint32_t c4_roster_expire(struct c4_roster *r, uint64_t now_ns)
+uint32_t c4_agents_expire(struct c4_agents *r, uint64_t now_ns)
 {
 	uint32_t n = 0;
 
@@ -92,7 +92,7 @@ uint32_t c4_roster_expire(struct c4_roster *r, uint64_t now_ns)
 
 		if (!a || now_ns < a->seen_ns + C4_AGENT_SILENT_NS)
 			continue;
-		c4_roster_bye(r, h);
+		c4_agents_bye(r, h);
 		n++;
 	}
 	r->forgotten += n;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * roster.h - the agents that report, by the host they are on.
+ * agents.h - the agents that report, by the host they are on.
  *
  * An agent that is silent for C4_AGENT_SILENT_NS is forgotten: nobody is sent to it any more. The
  * serial grows whenever what other agents are told of one changes. Loop's thread; one agent a host,
  * the last one to report.
  */
-#ifndef C4_PLANNER_ROSTER_H
-#define C4_PLANNER_ROSTER_H
+#ifndef C4_PLANNER_AGENTS_H
+#define C4_PLANNER_AGENTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,7 +29,7 @@ struct c4_agent {
 	bool raw;
 };
 
-struct c4_roster {
+struct c4_agents {
 	struct c4_agent **by_host; /* NULL: none */
 	uint32_t n_hosts, n;
 	uint64_t serial;
@@ -44,19 +44,19 @@ struct c4_agent_card {
 	bool raw;
 };
 
-void c4_roster_release(struct c4_roster *r);
+void c4_agents_release(struct c4_agents *r);
 
 /* Goes over to another fabric, by names; was may be NULL. -ENOMEM: as it was. */
-int c4_roster_follow(struct c4_roster *r, const struct c4_fabric *was, const struct c4_fabric *is);
+int c4_agents_follow(struct c4_agents *r, const struct c4_fabric *was, const struct c4_fabric *is);
 
 /* NULL: out of memory. */
-struct c4_agent *c4_roster_hear(struct c4_roster *r, uint32_t host,
+struct c4_agent *c4_agents_hear(struct c4_agents *r, uint32_t host,
 				const struct c4_agent_card *card, uint64_t now_ns);
-struct c4_agent *c4_roster_at(const struct c4_roster *r, uint32_t host);
+struct c4_agent *c4_agents_at(const struct c4_agents *r, uint32_t host);
 
 /* One that ended in good order. */
-void c4_roster_bye(struct c4_roster *r, uint32_t host);
+void c4_agents_bye(struct c4_agents *r, uint32_t host);
 /* Forgets who was silent for too long; returns how many. */
-uint32_t c4_roster_expire(struct c4_roster *r, uint64_t now_ns);
+uint32_t c4_agents_expire(struct c4_agents *r, uint64_t now_ns);
 
 #endif
