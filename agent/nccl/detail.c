@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/hook/hook.h"
 #include "agent/nccl/abi.h"
@@ -12,9 +11,12 @@
 #include "agent/nccl/shared.h"
 #include "c4/env.h"
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 
-#define PERIOD_NS 10000000000ull
-#define ON_NS	  1000000000ull
+#define FADE_NS	   10000000000ull /* a wish is good for one to two of these */
+#define HOLD_PLANS 8		  /* plans for which a message's wish is good */
+#define PAIRS	   16384u	  /* peers and directions whose messages are counted */
+#define WISHES	   (2 * C4_PROF_COMMS)
 
 #define TASKS (C4_ABI_GROUP | C4_ABI_COLL | C4_ABI_P2P)
 #define CALLS (C4_ABI_GROUP_API | C4_ABI_COLL_API | C4_ABI_P2P_API)
@@ -22,43 +24,92 @@
 
 static bool duty, always;
 
-/* The duty cycle: whether it is on, until when. Both are atomic; two threads at an edge agree. */
-static uint32_t duty_on;
-static uint64_t edge_ticks;
+/* ---- the duty cycle -------------------------------------------------------------------------- */
 
-static uint64_t wall_ns(void)
+bool c4_prof_detail_chosen(uint64_t number)
 {
-	struct timespec t;
+	uint64_t block = number / C4_DETAIL_BLOCK, group = block / C4_DETAIL_OF;
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	return !block || block % C4_DETAIL_OF == c4_mix64(group) % C4_DETAIL_OF;
 }
 
-static void set_edge(bool on, uint64_t now, uint64_t left_ns)
-{
-	const struct c4_seg_header *h = c4_hook.seg.hdr;
-	struct c4_tick_rate rate;
+/* Upper half: whose it is, lower half: how many. Two that share a place begin anew by turns: that
+ * costs a pair its sampling, no more. */
+static uint64_t pairs[PAIRS];
 
-	c4_tick_rate_init(&rate, h->clock, h->ticks0, h->mono0_ns);
-	c4_set(&duty_on, on);
-	c4_set(&edge_ticks, now + (uint64_t)((double)left_ns / rate.ns_per_tick) + 1);
+static uint64_t count_message(const struct c4_prof_comm *c, int32_t peer, bool sends)
+{
+	uint64_t key = c4_mix64(c->id ^ c4_mix64((uint64_t)(uint32_t)peer << 1 | sends));
+	uint64_t *p = &pairs[key % PAIRS], tag = key & ~(uint64_t)UINT32_MAX, old = c4_get(p);
+
+	if ((old & ~(uint64_t)UINT32_MAX) != tag)
+		old = tag;
+	c4_set(p, tag | (uint32_t)(old + 1));
+	return (uint32_t)old;
+}
+
+/* ---- wishes: who has the gate open ------------------------------------------------------------
+ */
+
+/*
+ * By communicator, of collectives and of messages, in two generations: the older one is forgotten
+ * every FADE_NS. Counts may be off by a few where threads meet; they are set right as they fade.
+ */
+static struct wishes {
+	uint64_t bits[WISHES / 64];
+	int32_t n;
+} wishes[2];
+static uint32_t current;
+static uint64_t fade_ticks, fades_at;
+static uint8_t hold[C4_PROF_COMMS]; /* plans left */
+
+static void wish(uint32_t i, bool wanted)
+{
+	uint64_t bit = (uint64_t)1 << i % 64;
+
+	for (uint32_t g = 0; g < 2; g++) {
+		struct wishes *w = &wishes[g];
+		uint64_t *word = &w->bits[i / 64];
+		bool on = wanted && g == c4_get(&current);
+
+		if (!(c4_get(word) & bit) == !on || (wanted && !on))
+			continue;
+		if (on)
+			__atomic_fetch_or(word, bit, __ATOMIC_RELAXED);
+		else
+			__atomic_fetch_and(word, ~bit, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&w->n, on ? 1 : -1, __ATOMIC_RELAXED);
+	}
+}
+
+static C4_RARE void fade(uint64_t now)
+{
+	uint32_t older = !c4_get(&current);
+
+	c4_set(&fades_at, now + c4_get(&fade_ticks));
+	for (uint32_t i = 0; i < WISHES / 64; i++)
+		c4_set(&wishes[older].bits[i], 0);
+	c4_set(&wishes[older].n, 0);
+	c4_set(&current, older);
+}
+
+static bool wished(uint64_t now)
+{
+	if (now >= c4_get(&fades_at))
+		fade(now);
+	return c4_get(&wishes[0].n) > 0 || c4_get(&wishes[1].n) > 0;
 }
 
 void c4_prof_detail_init(void)
 {
+	const struct c4_seg_header *h = c4_hook.seg.hdr;
 	const char *policy = getenv(C4_ENV_NCCL_DETAIL);
+	struct c4_tick_rate rate;
 
+	c4_tick_rate_init(&rate, h->clock, h->ticks0, h->mono0_ns);
+	c4_set(&fade_ticks, (uint64_t)((double)FADE_NS / rate.ns_per_tick));
 	always = policy && !strcmp(policy, "on");
 	duty = !policy || (!always && strcmp(policy, "off") != 0);
-	set_edge(duty, c4_ticks(c4_hook.clock), ON_NS);
-}
-
-/* At an edge, and only there, the wall clock says what comes. */
-static C4_RARE void turn(uint64_t now)
-{
-	uint64_t at = wall_ns() % PERIOD_NS;
-
-	set_edge(duty && at < ON_NS, now, at < ON_NS ? ON_NS - at : PERIOD_NS - at);
 }
 
 /* Indexed by version. */
@@ -72,19 +123,62 @@ static const int base[] = {
 	TASKS | C4_ABI_KERNEL_CH | CALLS | C4_ABI_CE_COLL,
 };
 
-static bool steps_wanted(uint64_t now)
+static bool commanded(uint64_t now)
 {
-	if (now >= c4_get(&edge_ticks))
-		turn(now);
-	return always || c4_get(&duty_on) || now < c4_get(&c4_hook.seg.hdr->detail_until);
+	return always || now < c4_get(&c4_hook.seg.hdr->detail_until);
 }
 
 void c4_prof_detail_look(int *mask, uint32_t version, uint64_t now)
 {
-	int want = base[version] | (steps_wanted(now) ? STEPS : 0) | c4_next_mask();
+	bool steps = commanded(now) || (duty && wished(now));
+	int want = base[version] | (steps ? STEPS : 0) | c4_next_mask();
 
 	if (!mask || c4_get(mask) == want)
 		return;
 	c4_set(mask, want);
 	c4_set(&c4_hook.seg.hdr->detail_now, (uint64_t)want);
+}
+
+/*
+ * The next one's number, if each call so far is an operation, or if some were none (nothing to be
+ * done, copied by engines that older versions do not show) and this one is.
+ */
+void c4_prof_detail_called(const struct c4_prof_comm *c, bool captured)
+{
+	uint64_t calls = c4_get(&c4_prof_comm_seg(c)->api_calls);
+
+	if (duty)
+		wish(c->index, captured || c4_prof_detail_chosen(calls) ||
+				       c4_prof_detail_chosen(c4_get(&c->next_opno) + 1));
+	c4_prof_detail_look(c->mask, c->version, c4_ticks(c4_hook.clock));
+}
+
+bool c4_prof_detail_message(const struct c4_prof_comm *c, int32_t peer, bool sends)
+{
+	uint64_t number;
+
+	if (!duty)
+		return false;
+	number = count_message(c, peer, sends);
+	if (c4_prof_detail_chosen(number + 1)) {
+		c4_set(&hold[c->index], HOLD_PLANS);
+		wish(C4_PROF_COMMS + c->index, true);
+	}
+	return c4_prof_detail_chosen(number);
+}
+
+void c4_prof_detail_plan(const struct c4_prof_comm *c)
+{
+	uint8_t left = c4_get(&hold[c->index]);
+
+	if (!left)
+		return;
+	c4_set(&hold[c->index], (uint8_t)(left - 1));
+	if (left == 1)
+		wish(C4_PROF_COMMS + c->index, false);
+}
+
+bool c4_prof_detail_tells(bool chosen)
+{
+	return !duty || chosen || commanded(c4_ticks(c4_hook.clock));
 }

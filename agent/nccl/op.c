@@ -3,6 +3,7 @@
 
 #include "agent/hook/comm.h"
 #include "agent/nccl/abi.h"
+#include "agent/nccl/detail.h"
 #include "agent/nccl/handle.h"
 #include "agent/nccl/pool.h"
 #include "agent/nccl/shared.h"
@@ -22,6 +23,7 @@
 #define MESSAGE	    0x01u
 #define COPY_ENGINE 0x02u
 #define OVER	    0x04u /* somebody has seen its end */
+#define CHOSEN	    0x20u /* by the duty cycle: its steps are told */
 #define RECORDED    0x08u /* … and written it down */
 #define HANDED_OVER 0x10u /* NCCL will not name it again, but through its children */
 
@@ -407,6 +409,8 @@ void *c4_prof_op_begin(struct c4_prof_comm *c, const struct c4_prof_event *ev)
 	bool message = ev->type == C4_ABI_P2P;
 	uint64_t now = now_ticks(), bytes = c4_prof_bytes(t, c->ranks);
 	uint64_t opno = message ? count_message(c, t, bytes) : enter(c, t, bytes, now);
+	bool chosen = message ? c4_prof_detail_message(c, t->root, t->kind == C4_OP_SEND)
+			      : c4_prof_detail_chosen(opno);
 	uint32_t i = c4_pool_take(&pool);
 	void *handle;
 
@@ -415,7 +419,9 @@ void *c4_prof_op_begin(struct c4_prof_comm *c, const struct c4_prof_event *ev)
 	fill(&ops[i], c, t, now);
 	c4_set(&ops[i].opno, opno);
 	c4_set(&ops[i].bytes, bytes);
-	handle = publish(i, c, (message ? MESSAGE : 0) | (t->copy_engine ? COPY_ENGINE : 0));
+	handle = publish(i, c,
+			 (message ? MESSAGE : 0) | (t->copy_engine ? COPY_ENGINE : 0) |
+				 (chosen ? CHOSEN : 0));
 	enqueue(c, i, now);
 	return handle;
 }
@@ -495,6 +501,13 @@ void c4_prof_kernel_end(const void *handle)
 }
 
 /* ---- proxies --------------------------------------------------------------------------------- */
+
+bool c4_prof_op_tells_steps(const void *handle)
+{
+	const struct c4_prof_op *op = find(handle, C4_HANDLE_OP);
+
+	return !op || c4_prof_detail_tells(c4_get(&op->flags) & CHOSEN);
+}
 
 bool c4_prof_op_proxy_begin(const void *handle, struct c4_prof_parent *ret)
 {

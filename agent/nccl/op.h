@@ -45,6 +45,9 @@ struct c4_prof_parent {
 	uint64_t opno;
 };
 
+/* Whether a proxy operation of it shall be followed; yes if it is not ours or gone. */
+bool c4_prof_op_tells_steps(const void *op);
+
 /* A proxy operation begins for it: false if it is not ours or gone. */
 bool c4_prof_op_proxy_begin(const void *op, struct c4_prof_parent *ret);
 void c4_prof_op_proxy_end(const void *op);

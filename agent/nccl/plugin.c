@@ -78,6 +78,7 @@ static bool lock(void)
 
 static void *open_comm(const struct c4_prof_init *init)
 {
+	const struct c4_prof_comm *c;
 	void *ctx;
 
 	c4_hook_phase(C4_PHASE_RUN);
@@ -87,7 +88,11 @@ static void *open_comm(const struct c4_prof_init *init)
 							    .name = init->comm_name,
 							    .mask = init->mask,
 							    .version = init->version});
-	c4_prof_detail_look(init->mask, init->version, c4_ticks(c4_hook.clock));
+	c = c4_prof_comm_find(ctx);
+	if (c && c4_prof_comm_known(c))
+		c4_prof_detail_called(c, false);
+	else
+		c4_prof_detail_look(init->mask, init->version, c4_ticks(c4_hook.clock));
 	return ctx;
 }
 
@@ -165,16 +170,24 @@ void c4_prof_finalize(const void *ctx)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-/* The program calls: the moment when NCCL reads the mask. */
-static void called(const void *ctx, bool counts)
+/* The program calls a collective; NCCL has read the mask for it. */
+static void called(const void *ctx, bool captured)
 {
 	struct c4_prof_comm *c = c4_prof_comm_find(ctx);
 
 	if (!c || !c4_prof_comm_known(c))
 		return;
-	c4_prof_detail_look(c->mask, c->version, c4_ticks(c4_hook.clock));
-	if (counts)
+	if (!captured)
 		c4_seg_add(&c4_prof_comm_seg(c)->api_calls, 1);
+	c4_prof_detail_called(c, captured);
+}
+
+static void called_message(const void *ctx)
+{
+	struct c4_prof_comm *c = c4_prof_comm_find(ctx);
+
+	if (c && c4_prof_comm_known(c))
+		c4_prof_detail_look(c->mask, c->version, c4_ticks(c4_hook.clock));
 }
 
 static void *handed_over(const void *ctx, const struct c4_prof_event *ev)
@@ -188,7 +201,7 @@ static void *handed_over(const void *ctx, const struct c4_prof_event *ev)
 	if (!c4_prof_comm_known(c))
 		return NULL;
 	if (c->version < CALLS_FROM)
-		c4_prof_detail_look(c->mask, c->version, c4_ticks(c4_hook.clock));
+		c4_prof_detail_called(c, false);
 	return c4_prof_op_begin(c, ev);
 }
 
@@ -196,8 +209,10 @@ static void planned(const void *ctx)
 {
 	struct c4_prof_comm *c = c4_prof_comm_find(ctx);
 
-	if (c)
-		__atomic_fetch_add(&c->plan, 1, __ATOMIC_RELAXED);
+	if (!c)
+		return;
+	__atomic_fetch_add(&c->plan, 1, __ATOMIC_RELAXED);
+	c4_prof_detail_plan(c);
 }
 
 void *c4_prof_start(const void *ctx, const struct c4_prof_event *ev)
@@ -211,8 +226,8 @@ void *c4_prof_start(const void *ctx, const struct c4_prof_event *ev)
 	case C4_ABI_COLL:
 	case C4_ABI_P2P:
 	case C4_ABI_CE_COLL: return handed_over(ctx, ev);
-	case C4_ABI_COLL_API: called(ctx, !ev->captured); return NULL;
-	case C4_ABI_P2P_API: called(ctx, false); return NULL;
+	case C4_ABI_COLL_API: called(ctx, ev->captured); return NULL;
+	case C4_ABI_P2P_API: called_message(ctx); return NULL;
 	case C4_ABI_GROUP: planned(ctx); return NULL;
 	default: return NULL;
 	}
