@@ -139,6 +139,21 @@ static void test_slow_link_is_named(void **state)
 	assert_true(f->speed < 0.2 && f->peers > 0.9);
 }
 
+/* In lock-step everybody waits for the slow link: the others are busy a twentieth of the time. */
+static void test_peers_that_wait_for_it(void **state)
+{
+	struct net *n = *state;
+
+	slow_uplink(n);
+	for (uint32_t i = 2; i < n->n; i++) {
+		n->flows[i].busy = 0.05f;
+		n->flows[i].gbps = 9.5 * 0.05;
+	}
+	steps(n, 3);
+	assert_int_equal(only_finding(n)->link, up(0, 0));
+	assert_true(n->r.findings[0].confirmed);
+}
+
 static void test_two_of_four_windows_do_not_confirm(void **state)
 {
 	struct net *n = *state;
@@ -446,6 +461,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_slow_link_is_named),
+		T(test_peers_that_wait_for_it),
 		T(test_two_of_four_windows_do_not_confirm),
 		T(test_slow_but_within_margin_is_none),
 		T(test_uniformly_slow_is_none),

@@ -8,12 +8,12 @@
 
 #include "common/ds/vec.h"
 
-#define BUSY_MIN      0.1f /* of the window */
-#define LIMITED_MAX   0.3f /* of the busy time */
-#define SPEED_CAP     1.0  /* faster than expected is as expected */
-#define HEALTHY	      0.7  /* of the peers' speed */
-#define PEERS_MIN     2u   /* connections elsewhere to compare with */
-#define SPREAD	      4.0  /* MADs, scaled to a deviation, below the peers */
+#define BUSY_MIN      0.02f /* of the window: where all wait for a slow link, others hardly work */
+#define LIMITED_MAX   0.3f  /* of the busy time */
+#define SPEED_CAP     1.0   /* faster than expected is as expected */
+#define HEALTHY	      0.7   /* of the peers' speed */
+#define PEERS_MIN     2u    /* connections elsewhere to compare with */
+#define SPREAD	      4.0   /* MADs, scaled to a deviation, below the peers */
 #define MAD_SCALE     1.4826
 #define MAD_FLOOR     0.02  /* of the median: identical peers are not known that exactly */
 #define FULL	      0.7   /* of its rate: a link that carries that is not slow */
