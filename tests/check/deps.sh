@@ -33,11 +33,13 @@ TESTS='
 	clang
 	gfortran
 	hpcc
+	ibverbs-providers
 	iproute2
 	lammps
 	libclang-rt-dev
 	libcmocka-dev
 	libglpk-dev
+	libibverbs-dev
 	netpipe-openmpi
 	nftables
 	python3-mpi4py
@@ -45,6 +47,7 @@ TESTS='
 	python3-pytest
 	python3-pytest-xdist
 	python3-torch
+	qemu-system-x86
 	valgrind
 '
 

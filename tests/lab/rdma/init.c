@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+// SPDX-License-Identifier: BSD-3-Clause
 /*
  * init.c - the first process of the RDMA bed's guest (vm.py): loads the modules of the initial
  * file system, makes the host's root, read-only, the lower half of its own, and runs scripts.
@@ -162,7 +162,7 @@ static void child(const char *script)
 
 	setsid();
 	signal(SIGALRM, SIG_DFL);
-	sigprocmask(SIG_SETMASK, &(sigset_t){ 0 }, NULL);
+	sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
 	if (chroot(ROOT) || chdir("/"))
 		_exit(126);
 	snprintf(out, sizeof(out), "%s.out", script);
@@ -199,7 +199,7 @@ static int run(const char *script, long seconds)
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += seconds;
 	while (waitpid(pid, &status, WNOHANG) == 0) {
-		struct timespec tick = { .tv_nsec = 100000000 };
+		struct timespec tick = {.tv_nsec = 100000000};
 
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec >= end.tv_sec) {

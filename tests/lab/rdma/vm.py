@@ -13,7 +13,7 @@ place the guest can write to and the host sees.
 
 A guest lives at most `life` seconds, and no longer than the process that started it. why_not()
 says in a sentence why there can be none here, or is None; what only shows on the way (no network
-to fetch the package, say) is an Error.
+to fetch the package, say) is Unavailable.
 """
 
 import ctypes
@@ -51,6 +51,10 @@ class Error(Exception):
     """There is no guest, or it is gone; the text says why."""
 
 
+class Unavailable(Error):
+    """The machine lacks what a guest is made of, the network to fetch it from, say."""
+
+
 def why_not():
     """None if a guest can be tried here, else the reason."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
@@ -62,16 +66,20 @@ def why_not():
     return None
 
 
+def _brief(line):
+    return " ".join(map(str, line))[:80]
+
+
 def _command(line, seconds, cwd=None):
     """What a command prints; it has no terminal and ends in time."""
     try:
         done = subprocess.run(line, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
-        raise Error(f"{' '.join(map(str, line))[:80]}: not done in {seconds} s") from None
+        raise Unavailable(f"{_brief(line)}: not done in {seconds} s") from None
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["failed"]
-        raise Error(f"{' '.join(map(str, line))[:80]}: {said[-1][:200]}")
+        raise Unavailable(f"{_brief(line)}: {said[-1][:200]}")
     return done.stdout
 
 
@@ -82,7 +90,7 @@ def kernel_package():
     said = _command(["apt-cache", "depends", META], 30)
     for word in re.findall(r"Depends:\s*(linux-image-\S+)", said):
         return word
-    raise Error(f"apt knows no kernel package behind {META}")
+    raise Unavailable(f"apt knows no kernel package behind {META}")
 
 
 def _unpack(package, into):
@@ -101,7 +109,7 @@ def _unpack(package, into):
                     continue
                 target.write_bytes(tar.extractfile(member).read())
     if deb.returncode != 0 or not (into / "vmlinuz").exists():
-        raise Error(f"{Path(package).name} has no kernel in it")
+        raise Unavailable(f"{Path(package).name} has no kernel in it")
 
 
 def _depends(module):
@@ -130,7 +138,7 @@ def load_order(directory, wanted=MODULES):
     for name in wanted:
         visit(name, [])
     if "rdma_rxe" not in order:
-        raise Error("the kernel package has no rdma_rxe")
+        raise Unavailable("the kernel package has no rdma_rxe")
     return order
 
 
@@ -141,7 +149,7 @@ def _fetch(into):
         _command(["apt-get", "download", "-q", kernel_package()], FETCH_SECONDS, cwd=there)
         package = next(there.glob("*.deb"), None)
         if package is None:
-            raise Error("apt-get downloaded no package")
+            raise Unavailable("apt-get downloaded no package")
         every, keep = there / "all", there / "keep"
         every.mkdir()
         keep.mkdir()
@@ -189,7 +197,6 @@ def archive(out, directories, files):
     number = 0
     for number, name in enumerate(directories, 1):
         entry(number, name, 0o040755)
-    # The kernel opens /dev/console for init before anything is mounted: rdev is in fields 9, 10.
     for number, (name, body) in enumerate(files.items(), number + 1):
         entry(number, name, 0o100755, body)
     entry(0, "TRAILER!!!", 0)
@@ -317,9 +324,12 @@ def main():
                 print(text, end="")
                 print(f"vm.py: booted in {vm.boot_seconds:.1f} s", file=sys.stderr)
                 return status
-        except Error as error:
+        except Unavailable as error:
             print(f"vm.py: {error}", file=sys.stderr)
             return 77
+        except Error as error:
+            print(f"vm.py: {error}", file=sys.stderr)
+            return 1
 
 
 if __name__ == "__main__":
