@@ -101,7 +101,7 @@ def test_program_without_nccl_leaves_no_trace(tmp_path):
 # ---- a user's own profiler plugin behind ours ---------------------------------------------------
 
 # streams that say what the event mask has to be: with two plugins it is another
-OUR_MASK = {"detail", "odd-fail-open", "odd-switched-off"}
+OUR_MASK = {"detail", "odd-fail-open", "odd-fork-mask", "odd-switched-off"}
 
 
 def replay(stream, api, runtime, **env):
