@@ -198,6 +198,15 @@ def test_changed_seed_is_noticed(scene):
     assert until(lambda: scene.spines("h1", "h3", 5000, scene.dest("h1", "h3", 5000)["slots"]) ==
                  [{"spine1"}, {"spine2"}], 5)
 
+    # the planner hears where the connection that lives goes now
+    bed.truth_reset()
+    key = (bed.address("h1"), sport, bed.address("h3"), 5000)
+    real = until(lambda: set(bed.truth().get(key, {})), 5)
+    names = {a: n for n, found in bed.switch_addresses().items() for a in found}
+    told = until(lambda: [names[p["hops"][1]] for r in scene.reports("h1") for p in r["probes"]
+                          if p.get("live") and p["sport"] == sport and p["hops"][1]], 5)
+    assert {told[-1]} == real
+
     # which hop it waits at, live
     w = {"src": bed.address("h1"), "dst": bed.address("h3"), "proto": 6, "sport": sport,
          "dport": 5000}

@@ -177,6 +177,8 @@ void c4_dests_judge(struct c4_dests *s, struct c4_dest *d, bool batch_over)
 	if (!d->seek.on)
 		return;
 	c4_slots_fill(d->pair, &d->cache, &fill);
+	/* ways back are not waited for while there is not even a way there */
+	batch_over |= !fill.least && c4_seek_there_over(d);
 	if (fill.least_exact >= d->wanted) {
 		finish(s, d, &fill, true);
 	} else if (batch_over && hopeless(d, &fill)) {
@@ -249,18 +251,24 @@ static bool in_use(const struct c4_dest *d)
 	return false;
 }
 
+static bool is_idle(const struct c4_dest *d, uint64_t now_ns)
+{
+	return now_ns - d->used_ns >= C4_DESTS_KEEP_NS && !in_use(d);
+}
+
+static void evict(struct c4_dests *s, struct c4_dest *d)
+{
+	c4_plantable_remove(s->table, d->place);
+	free_dest(s, d);
+	s->counts.evicted++;
+}
+
 /* Many at a time: what is removed alone leaves marks in the table. */
 static void evict_idle(struct c4_dests *s, uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < s->n; i++) {
-		struct c4_dest *d = s->dest[i];
-
-		if (!d || now_ns - d->used_ns < C4_DESTS_KEEP_NS || in_use(d))
-			continue;
-		c4_plantable_remove(s->table, d->place);
-		free_dest(s, d);
-		s->counts.evicted++;
-	}
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->dest[i] && is_idle(s->dest[i], now_ns))
+			evict(s, s->dest[i]);
 }
 
 static int free_index(const struct c4_dests *s)
@@ -341,11 +349,28 @@ void c4_dests_ask(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dpor
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
+static bool other_wishes(const struct c4_dest *d)
+{
+	for (uint32_t i = 0; i < d->pair->nwishes; i++)
+		if (i >= d->told.nslots || d->told_fwd[i] != d->pair->wish[i].fwd ||
+		    d->told_bwd[i] != d->pair->wish[i].bwd)
+			return true;
+	return false;
+}
+
 static void restart(struct c4_dests *s, struct c4_dest *d, bool all, uint64_t now_ns)
 {
-	s->counts.expired += c4_pathcache_expire(&d->cache, s->hopmap, d->pair, all);
-	d->retry_ns = 0;
+	uint32_t n = c4_pathcache_expire(&d->cache, s->hopmap, d->pair, all);
+
+	s->counts.expired += n;
+	s->relearn |= n != 0;
 	c4_seek_stop(s, d);
+	if (n && is_idle(d, now_ns)) {
+		evict(s, d); /* to be probed when somebody asks for it again */
+		return;
+	}
+	if (n || all || other_wishes(d))
+		d->retry_ns = 0;
 	look(s, d, now_ns);
 }
 

@@ -7,7 +7,8 @@
  *	                ▲────────────── no ───┘
  *	quiet ── plan or epochs changed, ports used up, doubt ──► probe again
  *
- * While all slots have their ports nothing is probed. Bounded by the table: when it is full those
+ * While all slots have their ports nothing is probed. Where paths were forgotten, a destination
+ * nobody has used of late is forgotten with them. Bounded by the table: when it is full those
  * that have not been used for a while give way. One thread (the loop's).
  */
 #ifndef C4_AGENT_ROUTES_DESTS_H
@@ -100,6 +101,7 @@ struct c4_dests {
 	uint32_t nseeking; /* searches under way */
 	uint32_t turn;	   /* who may send first */
 	uint16_t serial;
+	bool relearn; /* paths of ports in use were forgotten; verify.h finds them again */
 	struct c4_portrange tcp, udp;
 	struct c4_dests_counts counts;
 };

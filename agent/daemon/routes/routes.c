@@ -88,18 +88,27 @@ static void send_report(struct c4_routes *r, uint64_t now_ns)
 	r->connwatch.nflows = 0; /* told; the next look is another interval */
 }
 
+#define N(x) ((unsigned long long)(x))
 static void log_counts(const struct c4_routes *r)
 {
 	const struct c4_dests_counts *c = &r->dests.counts;
 
-	c4_debug("routes: %u peers, %u destinations: %llu asks (%llu refused), %llu searches of "
-		 "%llu ports, %llu fills, %llu slots unreachable; %llu probes, %llu silent",
-		 r->pairs.n, r->table.ndests, (unsigned long long)c->asks,
-		 (unsigned long long)c->refused, (unsigned long long)c->searches,
-		 (unsigned long long)c->ports, (unsigned long long)c->fills,
-		 (unsigned long long)c->unreachable, (unsigned long long)r->prober.sent,
-		 (unsigned long long)r->prober.silent);
+	c4_debug("routes: %u peers, %u destinations: %llu asks (%llu refused, %llu bad), "
+		 "%llu searches of %llu ports, %llu fills, %llu slots unreachable, %llu evicted",
+		 r->pairs.n, r->table.ndests, N(c->asks), N(c->refused), N(r->asks.bad),
+		 N(c->searches), N(c->ports), N(c->fills), N(c->unreachable), N(c->evicted));
+	c4_debug("routes: %llu probes, %llu silent, %llu arrived; raw %llu, %llu silent; helper: "
+		 "%llu questions, %llu unanswered, %llu answers, %llu refused, %llu bad",
+		 N(r->prober.sent), N(r->prober.silent), N(r->prober.arrived), N(r->raw.sent),
+		 N(r->raw.silent), N(r->helper.questions), N(r->helper.unanswered),
+		 N(r->helper.answers), N(r->helper.refused), N(r->helper.bad));
+	c4_debug("routes: %llu samples, %llu wrong, %llu doubts, %llu watches; %llu findings lost, "
+		 "%llu connections not seen, %llu claims corrected",
+		 N(r->verify.samples), N(r->verify.wrong), N(r->verify.doubts),
+		 N(r->verify.watches), N(r->findings.lost), N(r->connwatch.crowded),
+		 N(c->corrected));
 }
+#undef N
 
 static void report_if_due(struct c4_routes *r, uint64_t now_ns)
 {

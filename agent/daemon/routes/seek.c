@@ -95,8 +95,23 @@ static void ask_back(struct c4_dests *s, struct c4_dest *d)
 	}
 }
 
+/* Ports whose way back was not waited for have been tried as well; it may still be told. */
+static void leave_batch(struct c4_dest *d)
+{
+	for (uint32_t i = 0; i < d->seek.n; i++) {
+		const struct c4_portpath *x;
+
+		if (!d->seek.port[i].back_waits)
+			continue;
+		x = c4_pathcache_find(&d->cache, d->seek.port[i].port);
+		if (x)
+			c4_pathcache_tried(&d->cache, x);
+	}
+}
+
 void c4_seek_next(struct c4_dests *s, struct c4_dest *d)
 {
+	leave_batch(d);
 	d->seek.batch++;
 	d->seek.n = d->seek.skipped = 0;
 	add_known(d);
@@ -118,6 +133,9 @@ void c4_seek_start(struct c4_dests *s, struct c4_dest *d)
 	d->seek.on = true;
 	s->nseeking++;
 	s->counts.searches++;
+	d->seek.n = 0;
+	for (uint32_t i = 0; i < d->cache.n; i++)
+		d->cache.v[i].bwd_failed = false; /* perhaps somebody can tell by now */
 	c4_seek_next(s, d);
 }
 
@@ -130,12 +148,20 @@ void c4_seek_stop(struct c4_dests *s, struct c4_dest *d)
 
 /* ---- what comes back ------------------------------------------------------------------------ */
 
-static bool batch_over(const struct c4_seek *k)
+bool c4_seek_there_over(const struct c4_dest *d)
 {
-	for (uint32_t i = 0; i < k->n; i++)
-		if (k->port[i].state != C4_SEEK_ENDED || k->port[i].back_waits)
+	for (uint32_t i = 0; i < d->seek.n; i++)
+		if (d->seek.port[i].state != C4_SEEK_ENDED)
 			return false;
 	return true;
+}
+
+static bool batch_over(const struct c4_dest *d)
+{
+	for (uint32_t i = 0; i < d->seek.n; i++)
+		if (d->seek.port[i].back_waits)
+			return false;
+	return c4_seek_there_over(d);
 }
 
 static void tell_finding(struct c4_dests *s, const struct c4_dest *d, const struct c4_seek_port *p)
@@ -158,7 +184,7 @@ static void port_over(struct c4_dests *s, struct c4_dest *d, struct c4_seek_port
 		return;
 	if (!p->back_waits && x)
 		c4_pathcache_tried(&d->cache, x);
-	c4_dests_judge(s, d, batch_over(&d->seek));
+	c4_dests_judge(s, d, batch_over(d));
 }
 
 static void way_known(struct c4_dests *s, struct c4_dest *d, struct c4_seek_port *p)
@@ -257,6 +283,10 @@ static int send_port(struct c4_dests *s, struct c4_dest *d, uint32_t i)
 
 bool c4_seek_pump(struct c4_dests *s, struct c4_dest *d)
 {
+	if (batch_over(d)) { /* there was nothing to send, and nothing will come */
+		c4_dests_judge(s, d, true);
+		return true;
+	}
 	for (uint32_t i = 0; d->seek.on && i < d->seek.n; i++) {
 		int rc = 0;
 

@@ -16,6 +16,9 @@ void c4_seek_start(struct c4_dests *s, struct c4_dest *d);
 void c4_seek_next(struct c4_dests *s, struct c4_dest *d);
 void c4_seek_stop(struct c4_dests *s, struct c4_dest *d);
 
+/* All ways there of the batch are known, as far as they will be. */
+bool c4_seek_there_over(const struct c4_dest *d);
+
 /* Sends what may be sent. False: not now (rate limit). May end the search. */
 bool c4_seek_pump(struct c4_dests *s, struct c4_dest *d);
 

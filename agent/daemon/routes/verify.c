@@ -92,6 +92,12 @@ static void end_sample(struct c4_verify *v, struct c4_trace *t)
 	for (uint8_t ttl = t->first; ttl <= t->last; ttl++)
 		numbers[ttl - t->first] = c4_hopmap_at(v->dests->hopmap, t->hop[ttl - 1].address);
 	path = c4_path_pack(numbers, (uint32_t)(t->last - t->first + 1));
+	if (path && x && !t->expected && !x->fwd) {
+		x->fwd = path;
+		x->fwd_at = c4_hopmap_stamp(v->dests->hopmap, d->pair->near, path, d->pair->far);
+		tell(v, t);
+		return;
+	}
 	if (!path || !x || x->fwd != t->expected) {
 		v->unanswered++; /* or known better by now */
 		return;
@@ -193,13 +199,13 @@ static const struct c4_portpath *sample_of(const struct c4_verify *v, const stru
 	return found;
 }
 
-static void sample(struct c4_verify *v, const struct c4_dest *d)
+/* False: no room. */
+static bool trace_port(struct c4_verify *v, const struct c4_dest *d, const struct c4_portpath *x)
 {
 	struct c4_trace *t = free_trace(v);
-	const struct c4_portpath *x = sample_of(v, d);
 
-	if (!t || !x)
-		return;
+	if (!t)
+		return false;
 	*t = (struct c4_trace){
 		.raw = x->busy || (d->proto == C4_ROUTE_UDP && c4_rawprober_able(v->raw)),
 		.flow = {d->src, d->dst, x->port, d->dport, d->proto, 0},
@@ -211,6 +217,7 @@ static void sample(struct c4_verify *v, const struct c4_dest *d)
 		.dest_serial = d->serial,
 	};
 	start_trace(v, t);
+	return t->on;
 }
 
 /* Only where somebody is or was of late: what nobody uses may be wrong until it is used. */
@@ -238,11 +245,36 @@ static void take_samples(struct c4_verify *v, uint64_t now_ns)
 {
 	for (uint32_t i = 0; i < C4_VERIFY_SAMPLES; i++) {
 		const struct c4_dest *d = next_dest(v, now_ns);
+		const struct c4_portpath *x;
 
 		if (!d)
 			return;
 		v->turn++;
-		sample(v, d);
+		x = sample_of(v, d);
+		if (x)
+			trace_port(v, d, x);
+	}
+}
+
+/* Where connections that live go now, after what was known of it was forgotten. */
+static void relearn(struct c4_verify *v)
+{
+	struct c4_dests *s = v->dests;
+
+	s->relearn = false;
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct c4_dest *d = s->dest[i];
+
+		if (!d || !d->pair || d->proto != C4_ROUTE_TCP)
+			continue;
+		for (uint32_t k = 0; k < d->cache.n; k++) {
+			const struct c4_portpath *x = &d->cache.v[k];
+
+			if (x->busy && x->slot && !x->fwd && !trace_port(v, d, x)) {
+				s->relearn = true; /* the rest when there is room */
+				return;
+			}
+		}
 	}
 }
 
@@ -274,6 +306,8 @@ void c4_verify_tick(struct c4_verify *v, const struct c4_plan_watch *watches, ui
 		v->sampled_ns = now_ns;
 		take_samples(v, now_ns);
 	}
+	if (v->dests->relearn && c4_rawprober_able(v->raw))
+		relearn(v);
 	if (!nwatches || !c4_rawprober_able(v->raw) || now_ns - v->watched_ns < C4_VERIFY_WATCH_NS)
 		return;
 	v->watched_ns = now_ns;
