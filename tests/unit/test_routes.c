@@ -274,12 +274,12 @@ static void test_silent_agents_are_forgotten(void **state)
 	struct scene *s = *state;
 
 	say_as(s, "h2", 0xC0A80002);
-	s->now_ns += C4_AGENT_SILENT_NS - 1;
+	s->now_ns += C4_AGENT_SILENT_NS - S / 2;
 	c4_routes_tick(&s->r, s->now_ns);
 	say_as(s, "h0", 0xC0A80000);
 	assert_int_equal(s->answer->n_peers, 1);
 	confirm_answer(s);
-	s->now_ns += 1;
+	s->now_ns += S;
 	c4_routes_tick(&s->r, s->now_ns);
 	say(s);
 	assert_false(s->answer->unchanged);

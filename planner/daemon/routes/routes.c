@@ -89,6 +89,9 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns,
 
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 {
+	if (now_ns < r->tick_ns + C4_ROUTES_TICK_NS)
+		return;
+	r->tick_ns = now_ns;
 	c4_agents_expire(&r->agents, now_ns);
 	c4_flows_expire(&r->flows, now_ns);
 	if (r->edition && r->config.demands)

@@ -28,6 +28,7 @@
 #define C4_ROUTES_QPS_MAX     16384u /* told to one node; more are counted */
 #define C4_ROUTES_SEEN_MAX    65536u /* observations that wait for the oracle */
 #define C4_ROUTES_DOUBTS_MAX  1024u
+#define C4_ROUTES_TICK_NS     200000000ull
 #define C4_ROUTES_INTERVAL_MS 1000u
 #define C4_ROUTES_AGENTS_FULL 1000u /* more agents are asked to report less often */
 
@@ -81,6 +82,7 @@ struct c4_routes {
 	uint32_t *mark;	       /* per switch, then per host: scratch of an answer */
 	uint32_t n_marks;
 	uint64_t counts[C4_ROUTES_COUNT_MAX];
+	uint64_t tick_ns; /* the last one that looked at everything */
 
 	/* for the plan worker */
 	struct c4_seen *seen;
@@ -95,7 +97,7 @@ void c4_routes_release(struct c4_routes *r);
 /* There is a new edition; it is held. -ENOMEM: agents go on getting the last one. */
 int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns, uint64_t wall_ms);
 
-/* Once a second or oftener. */
+/* As often as one likes: what costs something is done C4_ROUTES_TICK_NS after the last time. */
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns);
 
 struct c4_routes_ask {
