@@ -22,16 +22,10 @@
 #define CALLS (C4_ABI_GROUP_API | C4_ABI_COLL_API | C4_ABI_P2P_API)
 #define STEPS (C4_ABI_PROXY_OP | C4_ABI_PROXY_STEP)
 
-static bool duty, always;
+bool c4_prof_detail_chooses;
+static bool always;
 
-/* ---- the duty cycle -------------------------------------------------------------------------- */
-
-bool c4_prof_detail_chosen(uint64_t number)
-{
-	uint64_t block = number / C4_DETAIL_BLOCK, group = block / C4_DETAIL_OF;
-
-	return !block || block % C4_DETAIL_OF == c4_mix64(group) % C4_DETAIL_OF;
-}
+/* ---- messages ------------------------------------------------------------------------------- */
 
 /* Upper half: whose it is, lower half: how many. Two that share a place begin anew by turns: that
  * costs a pair its sampling, no more. */
@@ -109,7 +103,7 @@ void c4_prof_detail_init(void)
 	c4_tick_rate_init(&rate, h->clock, h->ticks0, h->mono0_ns);
 	c4_set(&fade_ticks, (uint64_t)((double)FADE_NS / rate.ns_per_tick));
 	always = policy && !strcmp(policy, "on");
-	duty = !policy || (!always && strcmp(policy, "off") != 0);
+	c4_prof_detail_chooses = !policy || (!always && strcmp(policy, "off") != 0);
 }
 
 /* Indexed by version. */
@@ -130,7 +124,7 @@ static bool commanded(uint64_t now)
 
 void c4_prof_detail_look(int *mask, uint32_t version, uint64_t now)
 {
-	bool steps = commanded(now) || (duty && wished(now));
+	bool steps = commanded(now) || (c4_prof_detail_chooses && wished(now));
 	int want = base[version] | (steps ? STEPS : 0) | c4_next_mask();
 
 	if (!mask || c4_get(mask) == want)
@@ -147,7 +141,7 @@ void c4_prof_detail_called(const struct c4_prof_comm *c, bool captured)
 {
 	uint64_t calls = c4_get(&c4_prof_comm_seg(c)->api_calls);
 
-	if (duty)
+	if (c4_prof_detail_chooses)
 		wish(c->index, captured || c4_prof_detail_chosen(calls) ||
 				       c4_prof_detail_chosen(c4_get(&c->next_opno) + 1));
 	c4_prof_detail_look(c->mask, c->version, c4_ticks(c4_hook.clock));
@@ -157,8 +151,8 @@ bool c4_prof_detail_message(const struct c4_prof_comm *c, int32_t peer, bool sen
 {
 	uint64_t number;
 
-	if (!duty)
-		return false;
+	if (!c4_prof_detail_chooses)
+		return true;
 	number = count_message(c, peer, sends);
 	if (c4_prof_detail_chosen(number + 1)) {
 		c4_set(&hold[c->index], HOLD_PLANS);
@@ -178,7 +172,7 @@ void c4_prof_detail_plan(const struct c4_prof_comm *c)
 		wish(C4_PROF_COMMS + c->index, false);
 }
 
-bool c4_prof_detail_tells(bool chosen)
+bool c4_prof_detail_asked(void)
 {
-	return !duty || chosen || commanded(c4_ticks(c4_hook.clock));
+	return commanded(c4_ticks(c4_hook.clock));
 }

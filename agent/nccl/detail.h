@@ -24,19 +24,28 @@
 #ifndef C4_NCCL_DETAIL_H
 #define C4_NCCL_DETAIL_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/nccl/comm.h"
 
 #define C4_DETAIL_BLOCK 4u
-#define C4_DETAIL_OF	10u
+#define C4_DETAIL_OF	8u
+
+static_assert(C4_DETAIL_OF == 8, "the upper three bits of a hash");
 
 /* Once, with the segment there. */
 void c4_prof_detail_init(void);
 
 /* Whether the duty cycle takes the operation of this number. Pure. */
-bool c4_prof_detail_chosen(uint64_t number);
+static inline bool c4_prof_detail_chosen(uint64_t number)
+{
+	uint64_t block = number / C4_DETAIL_BLOCK, group = block / C4_DETAIL_OF;
+
+	/* multiples of the golden ratio: at every place as often, with no period */
+	return !block || block % C4_DETAIL_OF == (group * 0x9e3779b97f4a7c15ull >> 61);
+}
 
 /* Sets *mask to what shall be told now, in this version of the interface; NULL is tolerated. */
 void c4_prof_detail_look(int *mask, uint32_t version, uint64_t now_ticks);
@@ -50,7 +59,10 @@ bool c4_prof_detail_message(const struct c4_prof_comm *c, int32_t peer, bool sen
 /* A plan of this communicator is handed over. */
 void c4_prof_detail_plan(const struct c4_prof_comm *c);
 
-/* Whether steps of an operation, chosen or not, are to be told. */
-bool c4_prof_detail_tells(bool chosen);
+/* Whether the collector wants all steps now. */
+bool c4_prof_detail_asked(void);
+
+/* Whether there is a duty cycle: steps are told of what is chosen or asked for, else of all. */
+extern bool c4_prof_detail_chooses;
 
 #endif

@@ -23,7 +23,7 @@
 #define MESSAGE	    0x01u
 #define COPY_ENGINE 0x02u
 #define OVER	    0x04u /* somebody has seen its end */
-#define CHOSEN	    0x20u /* by the duty cycle: its steps are told */
+#define CHOSEN	    0x20u /* messages, by the duty cycle: its steps are told */
 #define RECORDED    0x08u /* … and written it down */
 #define HANDED_OVER 0x10u /* NCCL will not name it again, but through its children */
 
@@ -409,19 +409,18 @@ void *c4_prof_op_begin(struct c4_prof_comm *c, const struct c4_prof_event *ev)
 	bool message = ev->type == C4_ABI_P2P;
 	uint64_t now = now_ticks(), bytes = c4_prof_bytes(t, c->ranks);
 	uint64_t opno = message ? count_message(c, t, bytes) : enter(c, t, bytes, now);
-	bool chosen = message ? c4_prof_detail_message(c, t->root, t->kind == C4_OP_SEND)
-			      : c4_prof_detail_chosen(opno);
-	uint32_t i = c4_pool_take(&pool);
+	uint32_t i = c4_pool_take(&pool), flags = t->copy_engine ? COPY_ENGINE : 0;
 	void *handle;
 
+	if (message)
+		flags |= MESSAGE |
+			 (c4_prof_detail_message(c, t->root, t->kind == C4_OP_SEND) ? CHOSEN : 0);
 	if (i == C4_POOL_EMPTY)
 		return begin_untracked(c, message, opno);
 	fill(&ops[i], c, t, now);
 	c4_set(&ops[i].opno, opno);
 	c4_set(&ops[i].bytes, bytes);
-	handle = publish(i, c,
-			 (message ? MESSAGE : 0) | (t->copy_engine ? COPY_ENGINE : 0) |
-				 (chosen ? CHOSEN : 0));
+	handle = publish(i, c, flags);
 	enqueue(c, i, now);
 	return handle;
 }
@@ -502,11 +501,15 @@ void c4_prof_kernel_end(const void *handle)
 
 /* ---- proxies --------------------------------------------------------------------------------- */
 
-bool c4_prof_op_tells_steps(const void *handle)
+static inline bool tells_steps(const struct c4_prof_op *op)
 {
-	const struct c4_prof_op *op = find(handle, C4_HANDLE_OP);
+	bool chosen;
 
-	return !op || c4_prof_detail_tells(c4_get(&op->flags) & CHOSEN);
+	if (!c4_get(&c4_prof_detail_chooses))
+		return true;
+	chosen = c4_get(&op->flags) & MESSAGE ? c4_get(&op->flags) & CHOSEN
+					      : c4_prof_detail_chosen(c4_get(&op->opno));
+	return chosen || c4_prof_detail_asked();
 }
 
 bool c4_prof_op_proxy_begin(const void *handle, struct c4_prof_parent *ret)
@@ -515,6 +518,9 @@ bool c4_prof_op_proxy_begin(const void *handle, struct c4_prof_parent *ret)
 
 	if (!op)
 		return false;
+	ret->refused = !tells_steps(op);
+	if (ret->refused)
+		return true;
 	__atomic_fetch_add(&op->proxies, 1u << 16 | 1, __ATOMIC_SEQ_CST);
 	ret->comm = comm_of(op);
 	ret->opno = c4_get(&op->opno);

@@ -43,12 +43,10 @@ void c4_prof_kernel_end(const void *kernel);
 struct c4_prof_parent {
 	struct c4_prof_comm *comm;
 	uint64_t opno;
+	bool refused; /* its steps are not to be told: the proxy operation is not counted */
 };
 
-/* Whether a proxy operation of it shall be followed; yes if it is not ours or gone. */
-bool c4_prof_op_tells_steps(const void *op);
-
-/* A proxy operation begins for it: false if it is not ours or gone. */
+/* A proxy operation begins for it: false if it is not ours or gone, then *ret is untouched. */
 bool c4_prof_op_proxy_begin(const void *op, struct c4_prof_parent *ret);
 void c4_prof_op_proxy_end(const void *op);
 

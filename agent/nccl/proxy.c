@@ -432,9 +432,9 @@ void *c4_prof_proxy_begin(const void *ctx, const struct c4_prof_event *ev)
 	struct c4_prof_comm *comm;
 	struct origin origin;
 
-	if (!key.foreign && !c4_prof_op_tells_steps(ev->parent))
-		return NULL;
 	comm = find_origin(ctx, ev, key.foreign, &origin);
+	if (origin.parent.refused)
+		return NULL;
 	if (make_key(ctx, ev, comm, &key))
 		handle = attach(&key, comm, &origin);
 	if (!handle)

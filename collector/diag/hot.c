@@ -13,6 +13,7 @@
 #define FEW_LINES  4u	/* below it their own spread means nothing */
 #define FEW_CELLS  8u	/* likewise: of so few a cell must take twice the time to stand out */
 #define FEW_MARGIN 1.0
+#define ALIKE	   0.25 /* of the worst excess of a line: slow for the same reason */
 
 struct lines { /* hot sources, or destinations */
 	uint32_t n, of;
@@ -132,18 +133,23 @@ static const struct c4_matrix_cell *line_cell(const struct c4_matrix *m, bool tx
 	return &m->cells[tx ? i : m->by_dst[i]];
 }
 
-/* Most of the line's cells are slow, and not all of them only by what the far end waited. */
+/* Most of the line's cells are slow, and not all of them only by what the far end waited. One that
+ * is much slower than the others is itself what is slow: it makes no line of them. */
 static bool line_slow(const struct view *v, bool tx, uint32_t line)
 {
 	const uint32_t *begin = tx ? v->m->row : v->m->col;
 	uint32_t slow = 0, strong = 0, used = 0;
+	double worst = 0;
 
+	for (uint32_t i = begin[line]; i < begin[line + 1]; i++)
+		worst = fmax(worst, line_cell(v->m, tx, i)->slow - 1);
 	for (uint32_t i = begin[line]; i < begin[line + 1]; i++) {
 		const struct c4_matrix_cell *c = line_cell(v->m, tx, i);
+		bool alike = really_slow(c) && c->slow - 1 >= worst * ALIKE;
 
 		used += c->used;
-		slow += really_slow(c);
-		strong += really_slow(c) && !c->weak;
+		slow += alike;
+		strong += alike && !c->weak;
 	}
 	return slow * 2 > used && (strong || !tx);
 }

@@ -281,6 +281,26 @@ static void test_cell_of_a_slow_end_is_no_path(void **state)
 	}
 }
 
+/* A slow path, and noise on another connection of the same source (or destination). */
+static void test_path_and_a_noisy_neighbour_are_no_slow_end(void **state)
+{
+	(void)state;
+	for (int tx = 0; tx < 2; tx++) {
+		struct scene *s = all_to_all(4);
+
+		for (int i = 0; i < 8; i++) {
+			quiet(s);
+			carry(scene_find(s, 0, 0, 3), 7);
+			carry(scene_find(s, 0, tx ? 0 : 1, tx ? 1 : 3), 1.7);
+			look(s);
+			assert_false(is(s, C4_INC_SLOW_TX, true));
+			assert_false(is(s, C4_INC_SLOW_RX, true));
+		}
+		assert_true(is(s, C4_INC_SLOW_LINK, true));
+		scene_free(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_late_rank_does_not_hide_other_paths),
 		cmocka_unit_test(test_contended_end),
 		cmocka_unit_test(test_cell_of_a_slow_end_is_no_path),
+		cmocka_unit_test(test_path_and_a_noisy_neighbour_are_no_slow_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
