@@ -3,10 +3,13 @@
 
 One guest for all tests. That the bed itself works comes first: the data is exact, and a flow label is
 the UDP source port the formula says, seen in the spines; then what a live queue pair lets one do.
+Then libc4route.so, with a plan table that says what the test wants (rdma/plan.c).
 """
 
 import errno
 import os
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,7 +26,7 @@ BUILD = (REPO / os.environ.get("C4_BUILD", "build")).resolve()
 # What UCX needs here: rxe does not say in a datagram's completion that it came by IPv4, and UCX drops
 # what came by another address family than it was sent to; and see qp_flow.c for the time-out.
 UCX = ("export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 UCX_TLS=rc_v,ud_v,self "
-       "UCX_UD_VERBS_ETH_DGID_CHECK=n UCX_RC_VERBS_TIMEOUT=8s\n")
+       "UCX_UD_VERBS_ETH_DGID_CHECK=n UCX_RC_VERBS_TIMEOUT=8s")
 MPIRUN = ("mpirun --oversubscribe --bind-to none --mca pml ucx --mca btl ^openib,ofi "
           "--mca osc ^ucx --mca mpi_yield_when_idle 1 ")
 
@@ -232,7 +235,7 @@ def test_a_dead_path_is_left_with_sends_under_way(guest, spine_of):
 # ---- MPI -------------------------------------------------------------------------------------
 
 def test_mpi_over_verbs_is_exact(guest):
-    said = guest.json(f"{UCX} timeout 60 {MPIRUN} -np 1 -x UCX_NET_DEVICES=r1:1 ./exchange 1 : "
+    said = guest.json(f"{UCX}\ntimeout 60 {MPIRUN} -np 1 -x UCX_NET_DEVICES=r1:1 ./exchange 1 : "
                       "-np 1 -x UCX_NET_DEVICES=r3:1 ./exchange 1", 90)
     assert said[0]["ranks"] == 2 and said[0]["wrong"] == 0 and said[0]["rounds"] > 1
     truth = guest.seen()
@@ -240,3 +243,106 @@ def test_mpi_over_verbs_is_exact(guest):
         packets = sum(sum(where.values()) for (a, _, b), where in truth.items()
                       if (a, b) == (guest.address(src), guest.address(dst)))
         assert packets > 2 * 8192 * 8 * said[0]["rounds"] / 4096
+
+
+# ---- planned labels --------------------------------------------------------------------------
+
+HOOK = "libc4route.so"
+PLANNED = """export C4_RUNTIME_DIR=/run/c4 C4_NODE=n0
+mkdir -p /run/c4 && cp plan.txt /run/c4/plan
+./plan keep /run/c4 n0 /run/c4/plan & keeper=$!
+trap 'kill $keeper; wait $keeper' EXIT
+until [ -e /run/c4/routes-n0.tbl ]; do sleep 0.05; done
+replan() { cp new.txt /run/c4/new && mv /run/c4/new /run/c4/plan; }
+export -f replan
+"""
+
+
+@pytest.fixture
+def hook(guest):
+    """The hook is where the guest sees it."""
+    built = BUILD / "lib" / HOOK
+    names = subprocess.run(["nm", "-D", "--defined-only", built], capture_output=True, text=True,
+                           check=False)
+    if "ibv_modify_qp" not in names.stdout:
+        pytest.skip(f"no {HOOK} that knows verbs in {BUILD}")
+    shutil.copy(built, guest.work)
+    return f"./{HOOK}"
+
+
+def write_plan(guest, name, there, back):
+    """r1 to r3 and back: one slot for each port."""
+    ends = guest.address(1), guest.address(3)
+    (guest.work / name).write_text(f"{ends[0]} {ends[1]} {' '.join(map(str, there))}\n"
+                                   f"{ends[1]} {ends[0]} {' '.join(map(str, back))}\n")
+
+
+@pytest.mark.parametrize("program", ["qp", "qp-dlopen"])
+def test_queue_pairs_take_the_planned_ports(guest, spine_of, hook, program):
+    there, back = some_ports(spine_of[1, 3], 2), some_ports(spine_of[3, 1], 2)
+    write_plan(guest, "plan.txt", there, back)
+    guest.seen()
+    said = guest.json(f"{PLANNED} LD_PRELOAD={hook} ./{program} r1 r3 connect=8 send=20x3000 query\n"
+                      "./plan stats /run/c4 n0", 60)
+    exact(said, "send", 20)
+    for pair, ports in (((1, 3), there), ((3, 1), back)):
+        assert ports_seen(guest, *pair) == {p: {spine_of[pair][p]} for p in ports}
+    for end, ports in (("A", there), ("B", back)):
+        asked = [line["label"] for line in said if line["step"] == "query" and line["end"] == end]
+        assert sorted(map(rdma.port_of_label, asked)) == ports
+    assert said[-1]["labelled"] == 16 and said[-1]["stuck"] == 0
+
+
+def test_what_is_not_planned_keeps_its_label(guest, hook):
+    write_plan(guest, "plan.txt", [50000], [50001])
+    said = guest.json(f"{PLANNED} LD_PRELOAD={hook} ./qp r2 r4 connect=2:4097,0 send=4\n"
+                      "./plan stats /run/c4 n0", 60)
+    first, second = step(said, "send", "A")["qps"]
+    assert set(ports_seen(guest, 2, 4)) == {rdma.port_of_label(4097), rdma.port_of_label(
+        0, second["qpn"], second["peer"])}
+    assert first["label"] == 4097 and said[-1]["labelled"] == 0
+
+
+def test_without_an_agent_nothing_changes(guest, hook):
+    said = guest.json(f"export C4_RUNTIME_DIR=/run/none C4_NODE=n0\n"
+                      f"LD_PRELOAD={hook} ./qp r1 r3 connect=2 send=4", 60)
+    exact(said, "send", 4)
+    assert set(ports_seen(guest, 1, 3)) == {rdma.port_of_label(0, qp["qpn"], qp["peer"])
+                                            for qp in step(said, "send", "A")["qps"]}
+
+
+def test_live_queue_pairs_follow_the_plan(guest, spine_of, hook):
+    there, back = some_ports(spine_of[1, 3], 2), some_ports(spine_of[3, 1], 2)
+    write_plan(guest, "plan.txt", there[0::2], back[0::2])
+    write_plan(guest, "new.txt", there[1::2], back[1::2])
+    guest.seen()
+    said = guest.json(f"{PLANNED} (./plan wait /run/c4 n0 labelled 8 20 && sleep 1 && replan) &\n"
+                      f"LD_PRELOAD={hook} ./qp r1 r3 connect=4 send=400 "
+                      "'exec=LD_PRELOAD= ./plan wait /run/c4 n0 moved 8 20 && bash clear.sh' send=20\n"
+                      "./plan stats /run/c4 n0", 90)
+    exact(said, "send", 20)
+    assert all(line["qps"][k]["bad"] == 0 for line in said if line.get("step") == "send"
+               for k in range(4))
+    for pair, ports in (((1, 3), there), ((3, 1), back)):
+        assert ports_seen(guest, *pair) == {p: {spine_of[pair][p]} for p in ports[1::2]}
+        before = guest.cleared()[guest.address(pair[0]), guest.address(pair[1])]
+        assert set(ports[0::2]) <= set(before) <= set(ports)
+    assert said[-1]["moved"] == 8 and said[-1]["stuck"] == 0
+
+
+def test_mpi_follows_the_plan(guest, spine_of, hook):
+    there, back = some_ports(spine_of[1, 3], 1), some_ports(spine_of[3, 1], 1)
+    write_plan(guest, "plan.txt", there, back)
+    guest.seen()
+    said = guest.json(f"{PLANNED} {UCX} LD_PRELOAD={hook}\n"
+                      f"timeout 60 {MPIRUN} -np 1 -x UCX_NET_DEVICES=r1:1 ./exchange 1 : "
+                      "-np 1 -x UCX_NET_DEVICES=r3:1 ./exchange 1\n"
+                      "LD_PRELOAD= ./plan stats /run/c4 n0", 90)
+    assert said[0]["wrong"] == 0 and said[0]["rounds"] > 1
+    assert said[-1]["labelled"] > 0
+    truth = guest.seen()
+    for src, dst, ports in ((1, 3, there), (3, 1, back)):
+        went = {port: sum(where.values()) for (a, port, b), where in truth.items()
+                if (a, b) == (guest.address(src), guest.address(dst))}
+        # What is left for others is UCX's datagrams by which its ends find each other.
+        assert sum(n for port, n in went.items() if port in ports) > 0.95 * sum(went.values())

@@ -40,6 +40,7 @@ MTU = 4200              # room for RoCE's headers around 4096 bytes
 PROGRAMS = {
     "qp": ("gcc", "qp*.c", ["-libverbs"]),
     "qp-dlopen": ("gcc", "qp*.c", ["-DQP_DLOPEN"]),
+    "plan": ("gcc", "plan.c", []),
     "exchange": ("mpicc", "exchange.c", []),
 }
 
