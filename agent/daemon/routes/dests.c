@@ -154,6 +154,7 @@ static void finish(struct c4_dests *s, struct c4_dest *d, const struct c4_fill *
 
 	c4_seek_stop(s, d);
 	d->retry_ns = all ? 0 : now_ns + C4_DESTS_RETRY_NS;
+	d->half_is_enough = !all && fill->least >= d->wanted;
 	for (uint32_t i = 0; i < fill->nslots; i++)
 		s->counts.unreachable += !fill->slot[i].nports;
 	if (any_port(fill))
@@ -200,7 +201,8 @@ static void look(struct c4_dests *s, struct c4_dest *d, uint64_t now_ns)
 	c4_slots_fill(d->pair, &d->cache, &fill);
 	if (any_port(&fill) && (fill.least || !d->told.nslots))
 		publish(s, d, &fill);
-	if (fill.least_exact < d->wanted && now_ns >= d->retry_ns)
+	if (fill.least_exact < d->wanted && now_ns >= d->retry_ns &&
+	    !(d->half_is_enough && fill.least >= d->wanted))
 		c4_seek_start(s, d);
 }
 
@@ -369,8 +371,10 @@ static void restart(struct c4_dests *s, struct c4_dest *d, bool all, uint64_t no
 		evict(s, d); /* to be probed when somebody asks for it again */
 		return;
 	}
-	if (n || all || other_wishes(d))
+	if (n || all || other_wishes(d)) {
 		d->retry_ns = 0;
+		d->half_is_enough = false;
+	}
 	look(s, d, now_ns);
 }
 

@@ -69,7 +69,8 @@ struct c4_dest {
 	bool urgent;	/* somebody waits */
 	uint64_t asked_ns, used_ns;
 	uint32_t seen[C4_ROUTE_SLOTS]; /* connections counted */
-	uint64_t retry_ns;	       /* not before, after a search that ended without all */
+	bool half_is_enough; /* no port takes both planned paths, as far as could be found out */
+	uint64_t retry_ns;   /* not before, after a search that ended without all */
 };
 
 /* Asks somebody at the other end for the way back of ports; the answers come to c4_dests_back().
