@@ -265,22 +265,24 @@ static void take_freed(const struct c4_ingest_ctx *ctx, struct c4_comm *comm, st
 
 static void take_gpu_progress(const struct c4_ingest_ctx *ctx, struct c4_rank *r,
 			      struct c4_diag_member *now, struct c4_member *m,
-			      const C4__V1__Comm *c)
+			      const C4__V1__Comm *c, bool part)
 {
 	now->api_calls = c->api_calls;
 	now->gpu_started = c->gpu_started;
 	now->gpu_inside_ns = c->gpu_inside_ns;
-	now->async_error = c->async_error;
+	if (c->async_error || part)
+		now->async_error = c->async_error;
 	now->p2p_open = c->p2p_started > c->p2p_finished;
 	m->begun_ns = c->gpu_inside_ns ? c4_vclock_ago(ctx->sample_ns, c->gpu_inside_ns) : 0;
 	if (c->p2p_started)
 		r->job->now[r->rank].gpu_p2p = true;
 }
 
+/* Errors and aborts may be told by the process's other hook: they stay. */
 static void take_progress(struct c4_ingest_ctx *ctx, struct c4_rank *r, const struct c4_seat *s,
-			  const C4__V1__Comm *c)
+			  const C4__V1__Comm *c, bool part)
 {
-	struct c4_diag_member *now = &s->comm->state[s->member];
+	struct c4_diag_member *now = &s->comm->state[s->member], before = *now;
 	struct c4_member *m = &s->comm->members[s->member];
 
 	*now = (struct c4_diag_member){
@@ -293,17 +295,27 @@ static void take_progress(struct c4_ingest_ctx *ctx, struct c4_rank *r, const st
 		.bytes = c->bytes,
 		.root = c->root >= 0 && (uint32_t)c->root < s->comm->size ? c->root : -1,
 		.inside_ns = c->inside_ns,
+		.async_error = before.async_error,
+		.aborted = before.aborted || c->aborted,
 	};
 	if (c->n_recent == C4_DIAG_RECENT)
 		memcpy(now->recent, c->recent, sizeof now->recent);
+	else if (!c->n_recent)
+		memcpy(now->recent, before.recent, sizeof now->recent);
 	m->enter_ns = c->inside_ns ? c4_vclock_ago(ctx->sample_ns, c->inside_ns) : 0;
 	m->sends = c->sends;
 	m->send_bytes = c->send_bytes;
 	m->p2p_wait_ns = c->p2p_wait_ns;
 	m->errors = c->errors;
-	take_gpu_progress(ctx, r, now, m, c);
+	take_gpu_progress(ctx, r, now, m, c, part);
 	if (c->freed)
 		take_freed(ctx, s->comm, m);
+}
+
+static void take_errors(struct c4_diag_member *now, const C4__V1__Comm *c)
+{
+	now->async_error = c->async_error;
+	now->aborted |= c->aborted;
 }
 
 static void take_comm(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4__V1__Process *p,
@@ -327,9 +339,9 @@ static void take_comm(struct c4_ingest_ctx *ctx, struct c4_rank *r, const C4__V1
 	else if (!progress_fit(c))
 		leave_out(ctx, C4_PART_COMM);
 	else if (knows_less(&s->comm->state[s->member], p, c))
-		s->comm->state[s->member].async_error |= c->async_error;
+		take_errors(&s->comm->state[s->member], c);
 	else
-		take_progress(ctx, r, s, c);
+		take_progress(ctx, r, s, c, p->part);
 }
 
 /* ---- its finished operations ----------------------------------------------------------------- */

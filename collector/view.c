@@ -199,16 +199,37 @@ static json_t *latest_json(const struct c4_job *j, const struct c4_comm *c)
 	return list;
 }
 
+/* Members whose program gave it up. */
+static uint32_t aborted(const struct c4_comm *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t m = 0; m < c->size; m++)
+		n += c->state[m].aborted;
+	return n;
+}
+
+/* Members whose library reports an error of it. */
+static uint32_t broken(const struct c4_comm *c)
+{
+	uint32_t n = 0;
+
+	for (uint32_t m = 0; m < c->size; m++)
+		n += c4_diag_broken(&c->state[m]);
+	return n;
+}
+
 /* What list and report both say of a communicator. */
 static json_t *comm_common(const struct c4_job *j, const struct c4_comm *c, const struct traffic *t)
 {
 	return json_pack(
-		"{s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o}", "name", c->name, "id",
-		c4_json_id(c->id), "size", (json_int_t)c->size, "ops", (json_int_t)c4_comm_ops(c),
-		"bytes", (json_int_t)c4_comm_bytes(c), "time_share", time_share(c, t), "algbw_gbps",
-		c4_json_real(c4_comm_algbw_gbps(c)), "busbw_gbps",
+		"{s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "name",
+		c->name, "id", c4_json_id(c->id), "size", (json_int_t)c->size, "ops",
+		(json_int_t)c4_comm_ops(c), "bytes", (json_int_t)c4_comm_bytes(c), "time_share",
+		time_share(c, t), "algbw_gbps", c4_json_real(c4_comm_algbw_gbps(c)), "busbw_gbps",
 		c4_json_real(c4_comm_busbw_gbps(c)), "p2p_messages", (json_int_t)t->messages,
-		"p2p_bytes", (json_int_t)t->bytes, "latest", latest_json(j, c));
+		"p2p_bytes", (json_int_t)t->bytes, "aborted", (json_int_t)aborted(c), "broken",
+		(json_int_t)broken(c), "latest", latest_json(j, c));
 }
 
 static json_t *members_json(const struct c4_comm *c)

@@ -40,6 +40,15 @@ static C4__V1__CommIdentity *write_comm_identity(struct c4_msg *d, struct c4_tar
 	return m;
 }
 
+static void write_recent(struct c4_msg *d, const struct c4_seg_comm *s, C4__V1__Comm *m)
+{
+	m->recent = c4_msg_take(d, sizeof s->recent);
+	if (!m->recent)
+		return;
+	memcpy(m->recent, s->recent, sizeof s->recent);
+	m->n_recent = C4_SEG_RECENT;
+}
+
 static void write_comm_state(struct c4_msg *d, const struct c4_target_comm *c, C4__V1__Comm *m)
 {
 	const struct c4_seg_comm *s = &c->now;
@@ -60,10 +69,9 @@ static void write_comm_state(struct c4_msg *d, const struct c4_target_comm *c, C
 	m->recv_bytes = s->p2p_recv_bytes;
 	m->p2p_wait_ns = c4_ticks_to_ns(&d->t->rate, s->p2p_wait_ticks);
 	m->errors = s->errors;
-	m->recent = c4_msg_take(d, sizeof s->recent);
-	m->n_recent = m->recent ? C4_SEG_RECENT : 0;
-	if (m->recent)
-		memcpy(m->recent, s->recent, sizeof s->recent);
+	m->aborted = s->flags & C4_COMM_ABORTED;
+	if (!c->introduced || memcmp(s->recent, c->posted.recent, sizeof s->recent) != 0)
+		write_recent(d, s, m);
 }
 
 static void write_gpu_state(struct c4_msg *d, const struct c4_target_comm *c, C4__V1__Comm *m)

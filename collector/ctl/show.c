@@ -134,6 +134,16 @@ static void add_latest(struct c4_table *t, const json_t *list)
 		c4_table_add(t, "-");
 }
 
+static void add_comm_name(struct c4_table *t, const json_t *c)
+{
+	if (number(c, "aborted") > 0)
+		c4_table_add(t, "%s (aborted by %.0f)", text(c, "name"), number(c, "aborted"));
+	else if (number(c, "broken") > 0)
+		c4_table_add(t, "%s (broken on %.0f)", text(c, "name"), number(c, "broken"));
+	else
+		c4_table_add(t, "%s", text(c, "name"));
+}
+
 void c4_show_comms(const json_t *answer, FILE *f)
 {
 	static const char *const heads[] = {"JOB",     "COMMUNICATOR", "+SIZE", "+OPS",	  "+BYTES",
@@ -152,7 +162,7 @@ void c4_show_comms(const json_t *answer, FILE *f)
 		char ops[C4_FMT_BYTES], bytes[C4_FMT_BYTES], p2p[C4_FMT_BYTES];
 
 		c4_table_add(&t, "%s", text(c, "job"));
-		c4_table_add(&t, "%s", text(c, "name"));
+		add_comm_name(&t, c);
 		add_count(&t, c, "size");
 		c4_table_add(&t, "%s", c4_fmt_count(ops, sizeof ops, (uint64_t)number(c, "ops")));
 		c4_table_add(&t, "%s", c4_fmt_bytes(bytes, sizeof bytes, number(c, "bytes")));

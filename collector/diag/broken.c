@@ -4,7 +4,9 @@
  * Nothing will finish on it any more, whether the program asks for the error or not.
  *
  * The rank where it broke reports what happened to itself; its peers report that a peer was lost
- * (ncclRemoteError). So those that report the former are named, if they are the minority. A death
+ * (ncclRemoteError). So those that report the former are named, if they are the minority. Where
+ * all have lost a peer, it is whose program gave the communicator up without an error that anybody
+ * saw: who gives it up after an error did not begin. No clock tells which came first. A death
  * that was seen explains everything: then nothing is said here.
  */
 #include <math.h>
@@ -25,8 +27,7 @@ static const char *const results[] = {
 	"invalid usage",
 	"a peer was lost, or the network to it",
 };
-#define REMOTE	    6u
-#define IN_PROGRESS 7u /* of a nonblocking communicator: no error */
+#define REMOTE 6u
 
 static const char *result_text(uint64_t code)
 {
@@ -35,30 +36,43 @@ static const char *result_text(uint64_t code)
 
 struct broken {
 	uint32_t first; /* member to quote */
-	uint32_t reporting, n;
+	uint32_t reporting, aborted, n;
+	bool by_abort;		  /* those named gave it up, no error says so */
 	int32_t ranks[MAX_NAMED]; /* where it broke */
 };
 
-static bool failed(const struct c4_diag_member *m)
+static void name(struct broken *b, int32_t rank)
 {
-	return m->known && m->async_error && m->async_error != IN_PROGRESS;
+	if (b->n < MAX_NAMED)
+		b->ranks[b->n] = rank;
+	b->n++;
+}
+
+/* Nobody reports what happened to itself: who gave it up, unlike the others, unasked? */
+static void name_aborters(const struct c4_diag_comm *c, struct broken *b)
+{
+	for (uint32_t m = 0; m < c->size; m++)
+		if (c->state[m].known && c->state[m].aborted && !c4_diag_broken(&c->state[m]))
+			name(b, c->members[m]);
+	b->by_abort = b->n > 0;
 }
 
 static bool examine(const struct c4_diag_comm *c, struct broken *b)
 {
 	*b = (struct broken){.first = UINT32_MAX};
 	for (uint32_t m = 0; m < c->size; m++) {
-		if (!failed(&c->state[m]))
+		b->aborted += c->state[m].aborted;
+		if (!c4_diag_broken(&c->state[m]))
 			continue;
 		if (b->first == UINT32_MAX || c->state[b->first].async_error == REMOTE)
 			b->first = m;
 		b->reporting++;
 		if (c->state[m].async_error == REMOTE)
 			continue;
-		if (b->n < MAX_NAMED)
-			b->ranks[b->n] = c->members[m];
-		b->n++;
+		name(b, c->members[m]);
 	}
+	if (b->reporting && !b->n)
+		name_aborters(c, b);
 	if (b->n > MAX_NAMED || b->n * 2 > c->size)
 		b->n = 0;
 	return b->reporting > 0;
@@ -74,7 +88,7 @@ static void report(struct c4_look *l, uint32_t comm, const struct broken *b)
 	if (!v)
 		return;
 	v->confirmed = true;
-	v->confidence = b->n ? 0.9 : 0.75;
+	v->confidence = b->n && !b->by_abort ? 0.9 : 0.75;
 	v->nwaiting = c->size - b->n;
 	c4_verdict_say(v,
 		       "comm %s is broken: rank %d reports NCCL error %llu (%s), %u of %u ranks "
@@ -83,6 +97,10 @@ static void report(struct c4_look *l, uint32_t comm, const struct broken *b)
 		       (unsigned long long)code, result_text(code), b->reporting, c->size);
 	c4_verdict_evidence(v, "async_error", (double)code, NAN, 0, "rank %d: %s",
 			    c->members[b->first], result_text(code));
+	if (b->aborted)
+		c4_verdict_evidence(v, "aborted", b->aborted, NAN, 0,
+				    b->by_abort && b->n ? "its program gave it up, no error seen"
+							: "ranks whose program gave it up");
 	l->waits->comms[comm].transport = true;
 }
 

@@ -121,6 +121,7 @@ struct c4_diag_member {
 	uint64_t gpu_inside_ns; /* since the last kernel began, 0 if it has ended */
 	bool p2p_open;		/* point-to-point kernels have begun and not ended */
 	uint64_t async_error;
+	bool aborted; /* its program gave the communicator up */
 };
 
 /* What one end says of a connection. Cumulative, and (in win_*) over the last window of time. */
@@ -161,6 +162,12 @@ struct c4_diag_window {
 	uint64_t serial;	    /* grows by one per window of this communicator, from 1 */
 	struct c4_diag_part *parts; /* one per member */
 };
+
+/* The library reports an error of the communicator (7: ncclInProgress is none). */
+static inline bool c4_diag_broken(const struct c4_diag_member *m)
+{
+	return m->known && m->async_error && m->async_error != 7;
+}
 
 #define C4_DIAG_WINDOWS 8
 

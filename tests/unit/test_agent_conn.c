@@ -341,21 +341,20 @@ static void test_hang_after_load(void **state)
 }
 
 /*
- * A minute with 64 connections that all move all the time, an all-reduce communicator with 20
- * operations a second among 4 communicators: all that goes upstream stays below 2 kB/s, and no
- * connection waits for its turn longer than 15 s.
+ * A minute with 64 connections that all move all the time, 80 operations a second among so many
+ * communicators: all that goes upstream stays below 2 kB/s, and no connection waits for its turn
+ * longer than so many seconds.
  */
-static void test_upstream_budget(void **state)
+static void check_upstream(uint32_t comms, unsigned int patience_s)
 {
 	uint64_t start = c4_mono_ns() + MS(1000), now = start;
 	size_t bytes = 0, len;
 	uint64_t heard[64] = {0}, longest = 0;
 
-	(void)state;
 	adopt();
 	for (uint32_t i = 0; i < 64; i++)
 		add_conn(i, (int32_t)i);
-	for (uint32_t i = 0; i < 4; i++)
+	for (uint32_t i = 0; i < comms; i++)
 		rank_comm(&rank, i, 100 + i);
 	for (int post = 0; post < 120; post++, now += MS(500)) {
 		C4__V1__Post *p;
@@ -363,7 +362,7 @@ static void test_upstream_budget(void **state)
 		for (uint32_t i = 0; i < 64; i++)
 			carry(i, now);
 		for (int op = 0; op < 40; op++)
-			rank_op(&rank, (uint32_t)op % 4);
+			rank_op(&rank, (uint32_t)op % comms);
 		c4_target_drain(target, now, MS(500));
 		c4_fold_cut(target->fold, now, MS(2000));
 		c4_target_look(target, now);
@@ -380,10 +379,51 @@ static void test_upstream_budget(void **state)
 	}
 	for (uint32_t i = 0; i < 64; i++)
 		assert_true(heard[i] > 0);
-	print_message("64 connections: %.0f B/s upstream, each told again within %.1f s\n",
-		      (double)bytes / 60, (double)longest / 1e9);
+	print_message("64 connections, %u communicators: %.0f B/s upstream, each told again within "
+		      "%.1f s\n",
+		      comms, (double)bytes / 60, (double)longest / 1e9);
 	assert_true(bytes / 60 < 2000);
-	assert_true(longest < MS(15000));
+	assert_true(longest < MS(1000.0 * patience_s));
+}
+
+static void test_upstream_budget(void **state)
+{
+	(void)state;
+	check_upstream(4, 15);
+}
+
+static void test_upstream_of_ten_communicators(void **state)
+{
+	(void)state;
+	check_upstream(10, 15);
+}
+
+/* What a member did in its last operations is told again only if it is something else; that its
+ * program gave a communicator up is told at once. */
+static void test_said_once(void **state)
+{
+	uint64_t now = c4_mono_ns() + MS(1000);
+	C4__V1__Post *p;
+	size_t len;
+
+	(void)state;
+	adopt();
+	rank_comm(&rank, 0, 100);
+	for (int post = 0; post < 4; post++, now += MS(500)) {
+		for (int op = 0; op < 16; op++)
+			rank_op(&rank, 0);
+		rank.seg.comms[0].recent[3] = post < 3 ? 77 : 78;
+		if (post == 3)
+			rank.seg.comms[0].flags |= C4_COMM_ABORTED;
+		c4_target_drain(target, now, MS(500));
+		c4_target_look(target, now);
+		p = post_at(now, &len);
+		assert_int_equal(p->processes[0]->n_comms, 1);
+		assert_int_equal(p->processes[0]->comms[0]->n_recent,
+				 post == 0 || post == 3 ? C4_SEG_RECENT : 0);
+		assert_int_equal(p->processes[0]->comms[0]->aborted, post == 3);
+		drop(p);
+	}
 }
 
 /* A process that has much else to tell leaves its connections little, but not nothing. */
@@ -593,6 +633,8 @@ int main(void)
 		T(test_urgency),
 		T(test_hang_after_load),
 		T(test_upstream_budget),
+		T(test_upstream_of_ten_communicators),
+		T(test_said_once),
 		T(test_busy_process),
 		T(test_asked_for),
 		T(test_many),

@@ -516,6 +516,59 @@ static void test_async_error_names_where_it_broke(void **state)
 	scene_free(s);
 }
 
+/* All others have lost a peer, and one gave up that nothing had happened to; one who gave up after
+ * an error did not begin. */
+static void test_abort_names_who_gave_up_unasked(void **state)
+{
+	struct scene *s = ring(MS(100));
+	const struct c4_verdict *v;
+
+	(void)state;
+	for (uint32_t m = 0; m < RANKS; m++) {
+		s->state[0][m].async_error = m == 2 ? 0 : m < 5 ? 6 : 0;
+		s->state[0][m].aborted = m == 2 || m == 3;
+	}
+	scene_look(s);
+	v = hang_comm(s);
+	assert_non_null(v);
+	assert_int_equal(v->nranks, 1);
+	assert_int_equal(v->ranks[0], 2);
+	assert_true(v->confidence < 0.8);
+	assert_string_equal(v->evidence[1].metric, "aborted");
+	assert_true(v->evidence[1].value == 2);
+	scene_free(s);
+}
+
+/* The error tells where it broke, whoever gives up then. */
+static void test_abort_does_not_outweigh_an_error(void **state)
+{
+	struct scene *s = ring(MS(100));
+	const struct c4_verdict *v;
+
+	(void)state;
+	for (uint32_t m = 0; m < RANKS; m++)
+		s->state[0][m].async_error = m == 6 ? 2 : m == 2 ? 0 : 6;
+	s->state[0][2].aborted = true;
+	scene_look(s);
+	v = hang_comm(s);
+	assert_non_null(v);
+	assert_int_equal(v->nranks, 1);
+	assert_int_equal(v->ranks[0], 6);
+	scene_free(s);
+}
+
+/* Giving up is the program's right: without an error nobody is accused of it. */
+static void test_abort_alone_is_no_fault(void **state)
+{
+	struct scene *s = ring(MS(100));
+
+	(void)state;
+	s->state[0][2].aborted = true;
+	scene_look(s);
+	assert_int_equal(s->out.n, 0);
+	scene_free(s);
+}
+
 /* Peers of a dead rank report errors, too: the death is the fault. */
 static void test_async_errors_after_a_crash(void **state)
 {
@@ -629,6 +682,9 @@ int main(void)
 		cmocka_unit_test(test_mismatch_on_gpus),
 		cmocka_unit_test(test_async_error_names_where_it_broke),
 		cmocka_unit_test(test_async_errors_after_a_crash),
+		cmocka_unit_test(test_abort_names_who_gave_up_unasked),
+		cmocka_unit_test(test_abort_does_not_outweigh_an_error),
+		cmocka_unit_test(test_abort_alone_is_no_fault),
 		cmocka_unit_test(test_in_progress_is_no_error),
 		cmocka_unit_test(test_health_is_evidence),
 		cmocka_unit_test(test_health_alone_accuses_nobody),

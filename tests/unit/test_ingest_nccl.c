@@ -284,6 +284,55 @@ static void test_part_that_knows_less(void **state)
 	assert_int_equal(refused(f, C4_PART_COMM), 0);
 }
 
+/* The hook that counts operations does not take back what the other one told once. */
+static void test_errors_and_aborts_stay(void **state)
+{
+	struct fixture *f = *state;
+	C4__V1__Post *p = begin(f, 0);
+	C4__V1__Process *x = post_process(p, 1), *part = post_process(p, 1);
+	C4__V1__Comm *c;
+
+	post_identity(x, "train", 0, 2);
+	post_reported(post_comm(x, COMM, 8, 7), 2, 0);
+	part->part = true;
+	c = post_comm(part, COMM, 0, 0);
+	c->async_error = 6;
+	c->aborted = true;
+	sendp(f, p);
+	p = begin(f, 0);
+	post_comm(post_process(p, 1), COMM, 9, 8);
+	sendp(f, p);
+	assert_int_equal(comm(f)->state[0].entered, 9);
+	assert_int_equal(comm(f)->state[0].async_error, 6);
+	assert_true(comm(f)->state[0].aborted);
+}
+
+/* What is not told again is as before. */
+static void test_recent_operations_stay(void **state)
+{
+	struct fixture *f = *state;
+	C4__V1__Post *p = begin(f, 0);
+	C4__V1__Process *x = post_process(p, 1);
+	C4__V1__Comm *c;
+
+	post_identity(x, "train", 0, 2);
+	c = post_comm(x, COMM, 8, 7);
+	post_reported(c, 2, 0);
+	free(c->recent);
+	c->n_recent = C4_DIAG_RECENT;
+	c->recent = calloc(C4_DIAG_RECENT, sizeof *c->recent);
+	c->recent[3] = 77;
+	sendp(f, p);
+	p = begin(f, 0);
+	c = post_comm(post_process(p, 1), COMM, 9, 8);
+	free(c->recent);
+	c->n_recent = 0;
+	c->recent = NULL;
+	sendp(f, p);
+	assert_int_equal(comm(f)->state[0].entered, 9);
+	assert_int_equal(comm(f)->state[0].recent[3], 77);
+}
+
 /* ---- connections ----------------------------------------------------------------------------- */
 
 static void two_ranks(struct fixture *f)
@@ -570,6 +619,8 @@ int main(void)
 		T(test_kernels_beyond_what_was_entered),
 		T(test_part_is_no_process),
 		T(test_part_that_knows_less),
+		T(test_errors_and_aborts_stay),
+		T(test_recent_operations_stay),
 		T(test_ends_join),
 		T(test_late_connections_do_not_age),
 		T(test_absurd_connections),
