@@ -11,6 +11,7 @@
 
 #define C4_LIB_MPI	     "libc4mpi.so"
 #define C4_LIB_NCCL_API	     "libc4nccl.so"
+#define C4_LIB_ROUTE	     "libc4route.so"
 #define C4_LIB_NCCL_PROFILER "libnccl-profiler-c4.so"
 
 int c4_find_program(const char *name, char *buf, size_t n);

@@ -24,6 +24,10 @@ static const struct c4_opt table[] = {
 	{"hook", 0, C4_OPT_STR, &opts.hook_name, "auto|mpi|nccl|none", NULL,
 	 "what to load into the job; auto: whatever it may need", 0, 0},
 	{"hook-lib", 0, C4_OPT_STR, &opts.hook_lib, "FILE", NULL, "libc4mpi.so to load", 0, 0},
+	{"routes", 0, C4_OPT_FLAG, &opts.routes, NULL, NULL,
+	 "let connections take the paths that the node's agent has from the planner; default: "
+	 "never",
+	 0, 0},
 	{"node", 0, C4_OPT_STR, &opts.node, "NAME", C4_ENV_NODE, "node name; default: host name", 0,
 	 0},
 	{"runtime-dir", 0, C4_OPT_STR, &opts.runtime_dir, "DIR", C4_ENV_RUNTIME_DIR,
@@ -43,7 +47,7 @@ static const struct c4_cli cli = {
 		 "  c4run -- mpirun -np 64 ./train     wraps the launcher\n"
 		 "  mpirun -np 64 c4run ./train        wraps every rank\n"
 		 "The exit status is the job's own; 127: command not found, 126: not executable.\n"
-		 "It only observes: nothing is killed, drained or re-routed.",
+		 "It only observes: nothing is killed or drained, nor re-routed without --routes.",
 	.opts = table,
 };
 

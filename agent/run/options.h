@@ -20,6 +20,7 @@ struct c4_run_opts {
 	const char *runtime_dir; /* NULL: a private one */
 	const char *store;	 /* file of the embedded collector, or NULL */
 	int64_t interval_ms;	 /* of the embedded agent, 0: its default */
+	bool routes;		 /* connections follow the plan */
 	bool dry_run;
 	bool quiet;
 	bool verbose;

@@ -79,6 +79,17 @@ static void choose_nccl(struct c4_plan *p)
 		p->blind = C4_LIB_NCCL_API " is not installed beside c4run";
 }
 
+/* Only when told to: c4 by itself does not change where a connection goes. */
+static void choose_routes(struct c4_plan *p)
+{
+	char found[PATH_MAX];
+
+	if (!c4_find_library(C4_LIB_ROUTE, found, sizeof found) && can_preload(found))
+		add_preload(p, found);
+	else
+		p->blind = C4_LIB_ROUTE " is not installed beside c4run";
+}
+
 static void choose_hooks(struct c4_plan *p)
 {
 	enum c4_hook_choice hook = p->opts->hook;
@@ -87,6 +98,8 @@ static void choose_hooks(struct c4_plan *p)
 		choose_mpi(p);
 	if (hook == C4_HOOK_AUTO || hook == C4_HOOK_NCCL)
 		choose_nccl(p);
+	if (p->opts->routes)
+		choose_routes(p);
 }
 
 /*

@@ -19,7 +19,7 @@ struct c4_plan {
 	char *const *env; /* ours, as found */
 	struct c4_launch launch;
 	char job[C4_NAME_BYTES];
-	char preload[2 * PATH_MAX];   /* libraries, separated by colons; empty: none */
+	char preload[3 * PATH_MAX];   /* libraries, separated by colons; empty: none */
 	char profiler[PATH_MAX];      /* NCCL's plugin; empty: none */
 	const char *next_profiler;    /* the user's own; NULL: none */
 	const char *blind;	      /* why the job cannot be observed, NULL if it can */

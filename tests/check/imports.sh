@@ -21,6 +21,8 @@ ALLOWED="
 # Those of one library alone: it asks the agent, and waits for a bounded time.
 ROUTE="
 	socket sendto getsockopt setsockopt syscall geteuid
+	sigfillset pthread_sigmask pthread_attr_init pthread_attr_destroy
+	pthread_attr_setdetachstate pthread_attr_setstacksize
 "
 
 # What the library of this file name may import.

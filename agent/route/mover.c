@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/route/mover.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/route/ask.h"
+#include "agent/route/map.h"
+#include "agent/route/qps.h"
+#include "agent/route/verbs.h"
+#include "common/base/clock.h"
+#include "common/base/label.h"
+#include "common/base/str.h"
+
+#define STACK_BYTES                                                                                \
+	(256u << 10) /* holds the thread's copy of everybody's thread-local data, too              \
+		      */
+#define IDLE_NS	 1000000000u
+#define RETRY_NS 5000000u
+#define DRAIN_NS 20000000u /* a queue pair's owner may be waiting for us */
+#define PAUSE_NS 200000u
+
+static bool started;  /* atomic */
+static bool in_child; /* atomic */
+
+/* mlx5's own way, where its library is there. */
+static struct {
+	bool (*is_supported)(struct c4_ibv_device *device);
+	int (*set_port)(struct c4_ibv_qp *qp, uint16_t port);
+} mlx5;
+
+uint16_t c4_route_best_port(const struct c4_route_slot *s)
+{
+	for (uint32_t i = 0; i < s->nports && i < C4_ROUTE_PORTS; i++)
+		if (c4_label_of_port(s->port[i]))
+			return s->port[i];
+	return 0;
+}
+
+bool c4_mover_in_child(void)
+{
+	return __atomic_load_n(&in_child, __ATOMIC_RELAXED);
+}
+
+static void sleep_ns(uint64_t ns)
+{
+	static uint32_t never;
+	const struct timespec left = {(time_t)(ns / IDLE_NS), (long)(ns % IDLE_NS)};
+
+	syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
+}
+
+/* ---- soft-RoCE's doorbell ------------------------------------------------------------------- */
+
+/* Of all RDMA devices only rxe has a network interface for a parent in sysfs. */
+static bool needs_doorbell(const struct c4_ibv_qp *qp)
+{
+	const char *dir = qp->context->device->ibdev_path;
+	char path[sizeof qp->context->device->ibdev_path + 8];
+	struct c4_str s;
+	struct stat st;
+
+	if (strnlen(dir, sizeof path) == sizeof path)
+		return false;
+	c4_str_init(&s, path, sizeof path);
+	c4_str_add(&s, dir);
+	c4_str_add(&s, "/parent");
+	return !s.cut && !lstat(path, &st);
+}
+
+/* IB_USER_VERBS_CMD_POST_SEND of no request (linux: rdma/ib_user_verbs.h): the kernel looks at what
+ * is in the queue. */
+static void ring_doorbell(const struct c4_ibv_qp *qp)
+{
+	uint32_t bad = 0;
+	const struct {
+		uint32_t command;
+		uint16_t in_words, out_words;
+		uint64_t response;
+		uint32_t handle, wr_count, sge_count, wqe_size;
+	} order = {
+		.command = 29,
+		.in_words = sizeof order / 4,
+		.out_words = sizeof bad / 4,
+		.response = (uintptr_t)&bad,
+		.handle = qp->handle,
+		.wqe_size = 128, /* struct ibv_send_wr */
+	};
+
+	syscall(SYS_write, qp->context->cmd_fd, &order, sizeof order);
+}
+
+/* ---- one queue pair ------------------------------------------------------------------------- */
+
+static int modify(struct c4_qp *e, uint32_t state, const struct c4_ibv_ah *ah, int mask)
+{
+	struct c4_ibv_attr attr = {.state = state};
+
+	if (ah)
+		attr.ah = *ah;
+	return c4_verbs_real()->modify_qp(e->qp, &attr, mask);
+}
+
+/* Back to RTS, for as long as its owner may be made to wait. */
+static void resume(struct c4_qp *e)
+{
+	uint64_t end = c4_mono_ns() + DRAIN_NS;
+	int rc;
+
+	while ((rc = modify(e, C4_IBV_RTS, NULL, C4_IBV_STATE)) && c4_mono_ns() < end)
+		sleep_ns(PAUSE_NS);
+	e->r.waits = rc != 0;
+	if (!rc && needs_doorbell(e->qp))
+		ring_doorbell(e->qp);
+}
+
+static int move_by_pause(struct c4_qp *e, const struct c4_ibv_ah *ah)
+{
+	int rc = modify(e, C4_IBV_SQD, NULL, C4_IBV_STATE);
+
+	if (rc)
+		return rc;
+	rc = modify(e, C4_IBV_SQD, ah, C4_IBV_AV);
+	if (rc) /* others want the state named */
+		rc = modify(e, C4_IBV_SQD, ah, C4_IBV_STATE | C4_IBV_AV);
+	resume(e);
+	return rc;
+}
+
+static int move(struct c4_qp *e, uint16_t port)
+{
+	struct c4_ibv_ah ah = e->r.ah;
+	int rc;
+
+	ah.flow_label = c4_label_of_port(port);
+	if (mlx5.set_port && mlx5.is_supported(e->qp->context->device))
+		rc = mlx5.set_port(e->qp, port);
+	else
+		rc = move_by_pause(e, &ah);
+	if (rc)
+		return rc;
+	e->r.ah = ah;
+	e->r.port = port;
+	return 0;
+}
+
+/* ---- what the table says -------------------------------------------------------------------- */
+
+static bool has_port(const struct c4_route_slot *s, uint16_t port)
+{
+	for (uint32_t i = 0; i < s->nports; i++)
+		if (s->port[i] == port)
+			return true;
+	return false;
+}
+
+/* Another agent made this table: the slot that has our port, or the one of the same number. */
+static void adopt(struct c4_qp *e, const struct c4_table *t, int at, const struct c4_route_dest *d)
+{
+	int slot = e->r.slot < d->nslots ? e->r.slot : 0;
+
+	for (int i = 0; i < d->nslots; i++)
+		if (has_port(&d->slot[i], e->r.port))
+			slot = i;
+	e->r.slot = slot;
+	e->r.at = at;
+	e->r.moved = d->slot[slot].moved;
+	e->r.instance = t->hdr->instance;
+}
+
+static void follow(struct c4_qp *e, const struct c4_table *t, const struct c4_route_slot *s)
+{
+	uint16_t port = c4_route_best_port(s);
+
+	if (has_port(s, e->r.port)) {
+		e->r.moved = s->moved;
+		return;
+	}
+	if (!port || !e->r.sends || e->r.waits)
+		return; /* later */
+	e->r.moved = s->moved;
+	e->r.stuck = move(e, port) != 0;
+	c4_table_count(t, e->r.stuck ? C4_ROUTE_STAT_STUCK : C4_ROUTE_STAT_MOVED);
+}
+
+static void look_after(struct c4_qp *e, const struct c4_table *t)
+{
+	struct c4_route_dest d;
+	int at;
+
+	if (e->r.waits)
+		resume(e);
+	if (!t)
+		return;
+	at = c4_table_dest(t, C4_ROUTE_UDP, e->r.dst, C4_ROUTE_RDMA_PORT, c4_mono_ns(), &d);
+	if (at < 0 || !c4_table_peer(t, e->r.dst))
+		return;
+	if (e->r.instance != t->hdr->instance)
+		adopt(e, t, at, &d);
+	if (e->r.slot < d.nslots && d.slot[e->r.slot].moved != e->r.moved && !e->r.stuck)
+		follow(e, t, &d.slot[e->r.slot]);
+}
+
+/* Returns whether some queue pair could not be brought back yet. */
+static bool look_after_all(const struct c4_table *t)
+{
+	bool waits = false;
+
+	for (uint32_t i = 0; i < C4_QPS; i++) {
+		struct c4_qp *e = c4_qps_hold_at(i);
+
+		if (!e)
+			continue;
+		look_after(e, t);
+		waits |= e->r.waits;
+		c4_qps_release(e);
+	}
+	return waits;
+}
+
+/* ---- the thread ----------------------------------------------------------------------------- */
+
+static void *look_for(void *library, const char *name)
+{
+	void *p = dlsym(RTLD_DEFAULT, name);
+
+	return p || !library ? p : dlsym(library, name);
+}
+
+static void find_mlx5(void)
+{
+	void *library = dlopen("libmlx5.so.1", RTLD_LAZY | RTLD_NOLOAD);
+
+	mlx5.is_supported = (__typeof__(mlx5.is_supported))look_for(library, "mlx5dv_is_supported");
+	mlx5.set_port = (__typeof__(mlx5.set_port))look_for(library, "mlx5dv_modify_qp_udp_sport");
+	if (!mlx5.is_supported)
+		mlx5.set_port = NULL;
+}
+
+static void *run(void *unused)
+{
+	(void)unused;
+	syscall(SYS_prctl, 15 /* PR_SET_NAME */, "c4-route");
+	find_mlx5();
+	for (;;) {
+		const struct c4_table *t = c4_map_get(c4_mono_ns());
+		uint32_t seen = t ? __atomic_load_n(&t->hdr->generation, __ATOMIC_ACQUIRE) : 0;
+		uint64_t ns = look_after_all(t) ? RETRY_NS : IDLE_NS;
+
+		if (t)
+			c4_route_wait(t, seen, ns);
+		else
+			sleep_ns(ns);
+		c4_map_put(t);
+	}
+	return NULL;
+}
+
+static void on_fork(void)
+{
+	__atomic_store_n(&in_child, true, __ATOMIC_RELAXED);
+}
+
+/* The thread inherits the mask: no signal of the program may be handled in it. */
+static int make_thread(void)
+{
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+		(__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int rc = create ? 0 : ENOSYS;
+
+	if (rc || (rc = pthread_attr_init(&attr)))
+		return rc;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = create(&thread, &attr, run, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+int c4_mover_start(void)
+{
+	int saved = errno, rc;
+
+	if (__atomic_exchange_n(&started, true, __ATOMIC_ACQ_REL))
+		return 0;
+	rc = pthread_atfork(NULL, NULL, on_fork);
+	if (!rc)
+		rc = make_thread();
+	if (rc)
+		__atomic_store_n(&started, false, __ATOMIC_RELEASE);
+	errno = saved;
+	return -rc;
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * verbs.c - queue pairs to planned peers get the flow label whose UDP port takes their path.
+ *
+ * A label is part of the address that a queue pair learns when it goes from INIT to RTR, in a copy
+ * of the program's attributes. If the device refuses it, it is given the program's own. Only
+ * connected queue pairs between IPv4-mapped GIDs are meant, and only those that leave from the
+ * address that the plan knows.
+ */
+#include "agent/route/verbs.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "agent/route/ask.h"
+#include "agent/route/map.h"
+#include "agent/route/mover.h"
+#include "agent/route/qps.h"
+#include "agent/route/real.h"
+#include "common/base/clock.h"
+#include "common/base/label.h"
+
+#define LIBRARY "libibverbs.so.1"
+
+int c4_modify_qp(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask) __asm__("ibv_modify_qp")
+	__attribute__((visibility("default")));
+int c4_destroy_qp(struct c4_ibv_qp *qp) __asm__("ibv_destroy_qp")
+	__attribute__((visibility("default")));
+
+/* ---- the real ones -------------------------------------------------------------------------- */
+
+static struct c4_verbs real;
+static bool looked; /* atomic */
+
+static const struct {
+	const char *name;
+	void **real;
+	void *ours; /* NULL: only asked by ourselves */
+} calls[] = {
+	{"ibv_modify_qp", (void **)&real.modify_qp, (void *)c4_modify_qp},
+	{"ibv_destroy_qp", (void **)&real.destroy_qp, (void *)c4_destroy_qp},
+	{"ibv_query_gid", (void **)&real.query_gid, NULL},
+};
+
+#define CALLS (sizeof calls / sizeof calls[0])
+
+/* What is known stays: whoever took a pointer goes on using it. */
+static void *learn(size_t i, void *p)
+{
+	void *none = NULL;
+
+	if (!p || p == calls[i].ours)
+		return p;
+	return __atomic_compare_exchange_n(calls[i].real, &none, p, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE)
+		       ? p
+		       : none;
+}
+
+static void look_in(void *handle)
+{
+	for (size_t i = 0; i < CALLS; i++)
+		if (!__atomic_load_n(calls[i].real, __ATOMIC_ACQUIRE))
+			learn(i, c4_route_real()->dlvsym(handle, calls[i].name, C4_IBV_VERSION));
+}
+
+const struct c4_verbs *c4_verbs_real(void)
+{
+	int saved = errno;
+	void *library;
+
+	if (__atomic_load_n(&looked, __ATOMIC_ACQUIRE))
+		return &real;
+	look_in(RTLD_NEXT);
+	library = dlopen(LIBRARY, RTLD_LAZY | RTLD_NOLOAD); /* kept: we hold pointers into it */
+	if (library)
+		look_in(library);
+	if (real.modify_qp && real.destroy_qp)
+		__atomic_store_n(&looked, true, __ATOMIC_RELEASE);
+	errno = saved;
+	return &real;
+}
+
+void *c4_verbs_wrap(const char *name, void *p)
+{
+	for (size_t i = 0; p && i < CALLS; i++)
+		if (calls[i].ours && !strcmp(name, calls[i].name))
+			return learn(i, p) == p ? calls[i].ours : p;
+	return p;
+}
+
+/* ---- labels --------------------------------------------------------------------------------- */
+
+static uint32_t mapped_ip(const uint8_t *gid)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (memcmp(gid, prefix, sizeof prefix) != 0)
+		return 0;
+	return (uint32_t)gid[12] << 24 | (uint32_t)gid[13] << 16 | (uint32_t)gid[14] << 8 | gid[15];
+}
+
+static bool is_meant(const struct c4_ibv_qp *qp, const struct c4_ibv_attr *attr, int mask)
+{
+	return (mask & C4_IBV_STATE) && (mask & C4_IBV_AV) && attr->state == C4_IBV_RTR &&
+	       attr->ah.is_global && (qp->type == C4_IBV_RC || qp->type == C4_IBV_UC);
+}
+
+/* Whether the queue pair leaves from this address; where nobody can tell, yes. */
+static bool leaves_from(const struct c4_ibv_qp *qp, const struct c4_ibv_ah *ah, uint32_t src)
+{
+	uint8_t gid[16] __attribute__((aligned(8))) = {0};
+
+	return !real.query_gid ||
+	       real.query_gid(qp->context, ah->port_num, ah->sgid_index, gid) != 0 ||
+	       mapped_ip(gid) == src;
+}
+
+/* A label and the slot it belongs to, in *r. False: none is planned. */
+static bool choose(const struct c4_table *t, const struct c4_ibv_qp *qp, struct c4_qp_route *r)
+{
+	uint32_t src = c4_table_peer(t, r->dst), tried = 0;
+	uint64_t now = c4_mono_ns();
+	struct c4_route_dest d;
+
+	if (!src || !leaves_from(qp, &r->ah, src))
+		return false;
+	r->at = c4_route_ports(t, C4_ROUTE_UDP, r->dst, C4_ROUTE_RDMA_PORT, &d);
+	if (r->at < 0 || d.src != src)
+		return false;
+	while ((r->slot = c4_table_claim(t, r->at, &d, tried, now)) >= 0) {
+		r->port = c4_route_best_port(&d.slot[r->slot]);
+		if (r->port)
+			break;
+		c4_table_unclaim(t, r->at, r->slot, now);
+		tried |= 1u << r->slot;
+	}
+	if (r->slot < 0)
+		return false;
+	r->ah.flow_label = c4_label_of_port(r->port);
+	r->moved = d.slot[r->slot].moved;
+	r->instance = t->hdr->instance;
+	return true;
+}
+
+/* The label was taken: the queue pair will follow the plan. */
+static void remember(const struct c4_table *t, struct c4_ibv_qp *qp, const struct c4_qp_route *r)
+{
+	c4_table_count(t, C4_ROUTE_STAT_LABELLED);
+	if (!c4_qps_add(qp, r) || c4_mover_start())
+		c4_table_count(t, C4_ROUTE_STAT_STUCK);
+}
+
+/* -1: nothing was done. */
+static int modify_labelled(const struct c4_table *t, struct c4_ibv_qp *qp,
+			   const struct c4_ibv_attr *attr, int mask)
+{
+	struct c4_qp_route r = {.ah = attr->ah, .dst = mapped_ip(attr->ah.dgid)};
+	struct c4_ibv_attr copy = {0};
+	int rc;
+
+	if (!choose(t, qp, &r))
+		return -1;
+	memcpy(&copy, attr,
+	       mask & C4_IBV_RATE_LIMIT ? sizeof copy : offsetof(struct c4_ibv_attr, rate_limit));
+	copy.ah.flow_label = r.ah.flow_label;
+	rc = real.modify_qp(qp, &copy, mask);
+	if (!rc) {
+		remember(t, qp, &r);
+		return 0;
+	}
+	c4_table_unclaim(t, r.at, r.slot, c4_mono_ns());
+	return -1;
+}
+
+/* ---- the wrappers --------------------------------------------------------------------------- */
+
+/* A held entry whose queue pair has left its path for good: forgotten, and its slot given back. */
+static void leave(struct c4_qp *e)
+{
+	const struct c4_table *t = c4_map_get(c4_mono_ns());
+
+	if (t && t->hdr->instance == e->r.instance)
+		c4_table_unclaim(t, e->r.at, e->r.slot, c4_mono_ns());
+	c4_map_put(t);
+	c4_qps_forget(e);
+}
+
+static int modify_known(struct c4_qp *e, struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask)
+{
+	int rc = real.modify_qp(qp, attr, mask), saved = errno;
+
+	if (rc || !(mask & C4_IBV_STATE)) {
+		c4_qps_release(e);
+	} else if (attr->state == C4_IBV_RTR || attr->state == C4_IBV_RTS ||
+		   attr->state == C4_IBV_SQD) {
+		e->r.sends = attr->state == C4_IBV_RTS;
+		e->r.waits = false;
+		c4_qps_release(e);
+	} else {
+		leave(e);
+	}
+	errno = saved;
+	return rc;
+}
+
+static int modify_new(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask)
+{
+	const struct c4_table *t = c4_map_get(c4_mono_ns());
+	int saved = errno, rc = t ? modify_labelled(t, qp, attr, mask) : -1;
+
+	c4_map_put(t);
+	if (rc < 0) {
+		errno = saved;
+		rc = real.modify_qp(qp, attr, mask);
+	}
+	return rc;
+}
+
+int c4_modify_qp(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask)
+{
+	struct c4_qp *e;
+
+	if (!c4_verbs_real()->modify_qp)
+		return ENOSYS;
+	if (!qp || !attr || c4_mover_in_child())
+		return real.modify_qp(qp, attr, mask);
+	e = c4_qps_hold(qp);
+	if (e)
+		return modify_known(e, qp, attr, mask);
+	return is_meant(qp, attr, mask) ? modify_new(qp, attr, mask)
+					: real.modify_qp(qp, attr, mask);
+}
+
+int c4_destroy_qp(struct c4_ibv_qp *qp)
+{
+	struct c4_qp *e;
+	int saved = errno;
+
+	if (!c4_verbs_real()->destroy_qp)
+		return ENOSYS;
+	e = qp && !c4_mover_in_child() ? c4_qps_hold(qp) : NULL;
+	if (e)
+		leave(e);
+	errno = saved;
+	return real.destroy_qp(qp);
+}
