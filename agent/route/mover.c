@@ -65,11 +65,12 @@ static void sleep_ns(uint64_t ns)
 static bool needs_doorbell(const struct c4_ibv_qp *qp)
 {
 	const char *dir = qp->context->device->ibdev_path;
+	const size_t room = sizeof qp->context->device->ibdev_path;
 	char path[sizeof qp->context->device->ibdev_path + 8];
 	struct c4_str s;
 	struct stat st;
 
-	if (strnlen(dir, sizeof path) == sizeof path)
+	if (strnlen(dir, room) == room)
 		return false;
 	c4_str_init(&s, path, sizeof path);
 	c4_str_add(&s, dir);

@@ -25,9 +25,7 @@ static const struct c4_opt table[] = {
 	 "what to load into the job; auto: whatever it may need", 0, 0},
 	{"hook-lib", 0, C4_OPT_STR, &opts.hook_lib, "FILE", NULL, "libc4mpi.so to load", 0, 0},
 	{"routes", 0, C4_OPT_FLAG, &opts.routes, NULL, NULL,
-	 "let connections take the paths that the node's agent has from the planner; default: "
-	 "never",
-	 0, 0},
+	 "connections take the paths that C4_PLANNER plans; default: never", 0, 0},
 	{"node", 0, C4_OPT_STR, &opts.node, "NAME", C4_ENV_NODE, "node name; default: host name", 0,
 	 0},
 	{"runtime-dir", 0, C4_OPT_STR, &opts.runtime_dir, "DIR", C4_ENV_RUNTIME_DIR,
