@@ -79,6 +79,28 @@ $(FAKE): tests/unit/fake/nvml.c tests/unit/fake/nvml.h agent/daemon/nvml.h
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -shared -o $@ $<
 $(B)/unit/test_gpu $(B)/unit/test_agent_devices: | $(FAKE)
 
+# In a program that has the routing hook built in, its calls are ours as if it were preloaded. The
+# other programs must not have it: they connect for themselves.
+$(addprefix $(B)/unit/test_route_,rtable tcp verbs) $(B)/fuzz/fuzz_rtable $(B)/bench/route_connect: \
+	$(B)/ar/libroute.a
+$(addprefix $(B)/unit/test_route_,rtable tcp verbs) $(B)/fuzz/fuzz_rtable $(B)/bench/route_connect: \
+	ARCHIVES += $(B)/ar/libroute.a
+# A verbs library without devices, mlx5's addition to it, and two libraries that ask for each
+# other's symbols.
+ROUTE_FAKE := $(addprefix $(B)/route/,libibverbs.so.1 libmlx5.so.1 libfirst.so libsecond.so)
+$(ROUTE_FAKE): tests/route/verbs.h tests/route/fake.map
+$(B)/route/libibverbs.so.1: tests/route/ibverbs.c
+$(B)/route/libmlx5.so.1: tests/route/mlx5.c
+$(B)/route/libfirst.so $(B)/route/libsecond.so: tests/route/asks.c
+$(ROUTE_FAKE):
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fsanitize%,$(CFLAGS)) -shared -Wl,-soname,$(@F) \
+		-Wl,--version-script=tests/route/fake.map -DWHO='"$(basename $(@F))"' -o $@ $(filter %.c,$^)
+$(B)/unit/test_route_verbs: $(ROUTE_FAKE)
+$(B)/unit/test_route_verbs: BESIDE = -Wl,--no-as-needed -L$(B)/route -l:libfirst.so -l:libsecond.so \
+	-Wl,-rpath,'$$ORIGIN/../route'
+
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out tests/bench/mpi_%,$(call src,tests/bench)))
 $(BENCH): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/route/map.h"
+#include "agent/route/attach.h"
 #include "common/base/clock.h"
 
 #define PATIENCE  3u /* late answers running */
@@ -28,7 +28,7 @@ struct question {
 	uint64_t asked_ns; /* last; 0: not yet */
 };
 
-void c4_route_wait(const struct c4_table *t, uint32_t seen, uint64_t ns)
+void c4_route_wait(const struct c4_rtable *t, uint32_t seen, uint64_t ns)
 {
 	const struct timespec left = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
 	int saved = errno;
@@ -37,7 +37,7 @@ void c4_route_wait(const struct c4_table *t, uint32_t seen, uint64_t ns)
 	errno = saved;
 }
 
-static uint64_t wait_ns(const struct c4_table *t)
+static uint64_t wait_ns(const struct c4_rtable *t)
 {
 	uint32_t us = __atomic_load_n(&t->hdr->wait_us, __ATOMIC_RELAXED);
 
@@ -45,9 +45,9 @@ static uint64_t wait_ns(const struct c4_table *t)
 }
 
 /* An agent that does not keep up must not cost each connection of a large job its waiting time. */
-static void was_late(const struct c4_table *t, uint64_t now_ns)
+static void was_late(const struct c4_rtable *t, uint64_t now_ns)
 {
-	c4_table_count(t, C4_ROUTE_STAT_LATE);
+	c4_rtable_count(t, C4_ROUTE_STAT_LATE);
 	if (__atomic_add_fetch(&late_running, 1, __ATOMIC_RELAXED) < PATIENCE)
 		return;
 	__atomic_store_n(&late_running, 0, __ATOMIC_RELAXED);
@@ -55,9 +55,9 @@ static void was_late(const struct c4_table *t, uint64_t now_ns)
 }
 
 /* Asks if it is time to. A negative errno: there is nothing to wait for. */
-static int ask(const struct c4_table *t, struct question *q)
+static int ask(const struct c4_rtable *t, struct question *q)
 {
-	if (!c4_table_live(t, q->now_ns))
+	if (!c4_rtable_live(t, q->now_ns))
 		return -ENOTCONN;
 	if (q->now_ns >= q->end_ns) {
 		if (q->asked_ns)
@@ -66,20 +66,20 @@ static int ask(const struct c4_table *t, struct question *q)
 	}
 	if (q->asked_ns && q->now_ns - q->asked_ns < q->part_ns)
 		return 0;
-	if (c4_map_ask(q->proto, q->dst, q->dport))
+	if (c4_attach_ask(q->proto, q->dst, q->dport))
 		return -ENOTCONN;
 	if (!q->asked_ns)
-		c4_table_count(t, C4_ROUTE_STAT_ASKED);
+		c4_rtable_count(t, C4_ROUTE_STAT_ASKED);
 	q->asked_ns = q->now_ns;
 	return 0;
 }
 
-static int look_or_ask(const struct c4_table *t, struct question *q, struct c4_route_dest *ret)
+static int look_or_ask(const struct c4_rtable *t, struct question *q, struct c4_route_dest *ret)
 {
 	for (;;) {
 		/* looked at before the table is: what changes afterwards wakes us */
 		uint32_t seen = __atomic_load_n(&t->hdr->generation, __ATOMIC_ACQUIRE);
-		int at = c4_table_dest(t, q->proto, q->dst, q->dport, q->now_ns, ret);
+		int at = c4_rtable_dest(t, q->proto, q->dst, q->dport, q->now_ns, ret);
 		int rc;
 
 		if (at != -ENOENT)
@@ -92,7 +92,7 @@ static int look_or_ask(const struct c4_table *t, struct question *q, struct c4_r
 	}
 }
 
-int c4_route_ports(const struct c4_table *t, uint8_t proto, uint32_t dst, uint16_t dport,
+int c4_route_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
 		   struct c4_route_dest *ret)
 {
 	uint64_t now = c4_mono_ns(), wait = wait_ns(t);
@@ -105,6 +105,6 @@ int c4_route_ports(const struct c4_table *t, uint8_t proto, uint32_t dst, uint16
 	if (q.asked_ns && at != -ETIMEDOUT)
 		__atomic_store_n(&late_running, 0, __ATOMIC_RELAXED);
 	if (at < 0)
-		c4_table_count(t, C4_ROUTE_STAT_UNKNOWN);
+		c4_rtable_count(t, C4_ROUTE_STAT_UNKNOWN);
 	return at;
 }

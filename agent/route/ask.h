@@ -10,14 +10,14 @@
 #ifndef C4_ROUTE_ASK_H
 #define C4_ROUTE_ASK_H
 
-#include "agent/route/table.h"
+#include "agent/route/rtable.h"
 
 /* The destination's place and its copy in *ret, or a negative errno: go on unplanned. Counts what
  * happened in the table. */
-int c4_route_ports(const struct c4_table *t, uint8_t proto, uint32_t dst, uint16_t dport,
+int c4_route_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
 		   struct c4_route_dest *ret);
 
 /* Sleeps until the table's generation is not `seen` any more, or the time is over. */
-void c4_route_wait(const struct c4_table *t, uint32_t seen, uint64_t ns);
+void c4_route_wait(const struct c4_rtable *t, uint32_t seen, uint64_t ns);
 
 #endif

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "agent/route/ask.h"
-#include "agent/route/map.h"
+#include "agent/route/attach.h"
 #include "agent/route/qps.h"
 #include "agent/route/verbs.h"
 #include "common/base/clock.h"
@@ -165,7 +165,7 @@ static bool has_port(const struct c4_route_slot *s, uint16_t port)
 }
 
 /* Another agent made this table: the slot that has our port, or the one of the same number. */
-static void adopt(struct c4_qp *e, const struct c4_table *t, int at, const struct c4_route_dest *d)
+static void adopt(struct c4_qp *e, const struct c4_rtable *t, int at, const struct c4_route_dest *d)
 {
 	int slot = e->r.slot < d->nslots ? e->r.slot : 0;
 
@@ -178,7 +178,7 @@ static void adopt(struct c4_qp *e, const struct c4_table *t, int at, const struc
 	e->r.instance = t->hdr->instance;
 }
 
-static void follow(struct c4_qp *e, const struct c4_table *t, const struct c4_route_slot *s)
+static void follow(struct c4_qp *e, const struct c4_rtable *t, const struct c4_route_slot *s)
 {
 	uint16_t port = c4_route_best_port(s);
 
@@ -190,10 +190,10 @@ static void follow(struct c4_qp *e, const struct c4_table *t, const struct c4_ro
 		return; /* later */
 	e->r.moved = s->moved;
 	e->r.stuck = move(e, port) != 0;
-	c4_table_count(t, e->r.stuck ? C4_ROUTE_STAT_STUCK : C4_ROUTE_STAT_MOVED);
+	c4_rtable_count(t, e->r.stuck ? C4_ROUTE_STAT_STUCK : C4_ROUTE_STAT_MOVED);
 }
 
-static void look_after(struct c4_qp *e, const struct c4_table *t)
+static void look_after(struct c4_qp *e, const struct c4_rtable *t)
 {
 	struct c4_route_dest d;
 	int at;
@@ -202,8 +202,8 @@ static void look_after(struct c4_qp *e, const struct c4_table *t)
 		resume(e);
 	if (!t)
 		return;
-	at = c4_table_dest(t, C4_ROUTE_UDP, e->r.dst, C4_ROUTE_RDMA_PORT, c4_mono_ns(), &d);
-	if (at < 0 || !c4_table_peer(t, e->r.dst))
+	at = c4_rtable_dest(t, C4_ROUTE_UDP, e->r.dst, C4_ROUTE_RDMA_PORT, c4_mono_ns(), &d);
+	if (at < 0 || !c4_rtable_peer(t, e->r.dst))
 		return;
 	if (e->r.instance != t->hdr->instance)
 		adopt(e, t, at, &d);
@@ -212,7 +212,7 @@ static void look_after(struct c4_qp *e, const struct c4_table *t)
 }
 
 /* Returns whether some queue pair could not be brought back yet. */
-static bool look_after_all(const struct c4_table *t)
+static bool look_after_all(const struct c4_rtable *t)
 {
 	bool waits = false;
 
@@ -253,7 +253,7 @@ static void *run(void *unused)
 	syscall(SYS_prctl, 15 /* PR_SET_NAME */, "c4-route");
 	find_mlx5();
 	for (;;) {
-		const struct c4_table *t = c4_map_get(c4_mono_ns());
+		const struct c4_rtable *t = c4_attach_get(c4_mono_ns());
 		uint32_t seen = t ? __atomic_load_n(&t->hdr->generation, __ATOMIC_ACQUIRE) : 0;
 		uint64_t ns = look_after_all(t) ? RETRY_NS : IDLE_NS;
 
@@ -261,7 +261,7 @@ static void *run(void *unused)
 			c4_route_wait(t, seen, ns);
 		else
 			sleep_ns(ns);
-		c4_map_put(t);
+		c4_attach_put(t);
 	}
 	return NULL;
 }

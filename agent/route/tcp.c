@@ -26,7 +26,7 @@
 #include <sys/socket.h>
 
 #include "agent/route/ask.h"
-#include "agent/route/map.h"
+#include "agent/route/attach.h"
 #include "agent/route/real.h"
 #include "common/base/clock.h"
 
@@ -47,7 +47,7 @@ struct endpoint {
 
 /* A connection that is being made from a planned port; table NULL: from any. */
 struct pin {
-	const struct c4_table *table;
+	const struct c4_rtable *table;
 	int at, slot;
 };
 
@@ -153,7 +153,7 @@ static void share_port(int fd, unsigned int were)
 
 /* The first port of the slot that is free: 0. -EADDRINUSE: none; otherwise it is of no use to
  * try others. */
-static int bind_slot(int fd, const struct c4_table *t, const struct c4_route_slot *s,
+static int bind_slot(int fd, const struct c4_rtable *t, const struct c4_route_slot *s,
 		     struct endpoint *from)
 {
 	for (uint32_t i = 0; i < s->nports; i++) {
@@ -164,24 +164,24 @@ static int bind_slot(int fd, const struct c4_table *t, const struct c4_route_slo
 			return 0;
 		if (errno != EADDRINUSE)
 			return -errno;
-		c4_table_count(t, C4_ROUTE_STAT_TAKEN);
+		c4_rtable_count(t, C4_ROUTE_STAT_TAKEN);
 	}
 	return -EADDRINUSE;
 }
 
 /* The emptiest slot first, then the others: any planned path beats one of chance. */
-static int bind_any(int fd, const struct c4_table *t, int at, const struct c4_route_dest *d,
+static int bind_any(int fd, const struct c4_rtable *t, int at, const struct c4_route_dest *d,
 		    struct endpoint from)
 {
 	uint64_t now = c4_mono_ns();
 	uint32_t tried = 0;
 	int slot, rc;
 
-	while ((slot = c4_table_claim(t, at, d, tried, now)) >= 0) {
+	while ((slot = c4_rtable_claim(t, at, d, tried, now)) >= 0) {
 		rc = bind_slot(fd, t, &d->slot[slot], &from);
 		if (!rc)
 			return slot;
-		c4_table_unclaim(t, at, slot, now);
+		c4_rtable_unclaim(t, at, slot, now);
 		if (rc != -EADDRINUSE)
 			return rc;
 		tried |= 1u << slot;
@@ -193,7 +193,7 @@ static int bind_any(int fd, const struct c4_table *t, int at, const struct c4_ro
  * Takes a planned port. If that fails the socket is as before: a bind() that is refused forgets
  * the address that the program had chosen, so that is given back.
  */
-static bool take_port(int fd, const struct c4_table *t, const struct endpoint *local,
+static bool take_port(int fd, const struct c4_rtable *t, const struct endpoint *local,
 		      const struct c4_route_dest *d, struct pin *p)
 {
 	unsigned int were = unshare_port(fd);
@@ -203,7 +203,7 @@ static bool take_port(int fd, const struct c4_table *t, const struct endpoint *l
 	share_port(fd, were);
 	if (p->slot >= 0)
 		return true;
-	c4_table_count(t, C4_ROUTE_STAT_UNKNOWN);
+	c4_rtable_count(t, C4_ROUTE_STAT_UNKNOWN);
 	if (local->ip)
 		bind_to(fd, local);
 	return false;
@@ -214,9 +214,9 @@ static bool may_choose(const struct endpoint *local, uint32_t src)
 	return !local->port && (!local->ip || local->ip == src);
 }
 
-static bool pin_port(int fd, const struct c4_table *t, const struct endpoint *to, struct pin *p)
+static bool pin_port(int fd, const struct c4_rtable *t, const struct endpoint *to, struct pin *p)
 {
-	uint32_t src = c4_table_peer(t, to->ip);
+	uint32_t src = c4_rtable_peer(t, to->ip);
 	struct c4_route_dest d;
 	struct endpoint local;
 
@@ -230,21 +230,21 @@ static bool pin_port(int fd, const struct c4_table *t, const struct endpoint *to
 
 static struct pin prepare(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	const struct c4_table *t;
+	const struct c4_rtable *t;
 	struct pin p = {NULL, 0, 0};
 	struct endpoint to;
 	int saved;
 
 	if (!read_addr(addr, len, &to))
 		return p;
-	t = c4_map_get(c4_mono_ns());
+	t = c4_attach_get(c4_mono_ns());
 	if (!t)
 		return p;
 	saved = errno;
 	if (pin_port(fd, t, &to, &p))
 		p.table = t;
 	else
-		c4_map_put(t);
+		c4_attach_put(t);
 	errno = saved;
 	return p;
 }
@@ -255,10 +255,10 @@ static void conclude(struct pin *p, int rc)
 	int saved = errno;
 
 	if (!rc || errno == EINPROGRESS || errno == EINTR)
-		c4_table_count(p->table, C4_ROUTE_STAT_PINNED);
+		c4_rtable_count(p->table, C4_ROUTE_STAT_PINNED);
 	else
-		c4_table_unclaim(p->table, p->at, p->slot, c4_mono_ns());
-	c4_map_put(p->table);
+		c4_rtable_unclaim(p->table, p->at, p->slot, c4_mono_ns());
+	c4_attach_put(p->table);
 	errno = saved;
 }
 
@@ -277,15 +277,15 @@ int c4_connect(int fd, const struct sockaddr *addr, socklen_t len)
 /* Whether the port may be left open until connect(): then it has been asked of the kernel. */
 static bool defer_port(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	const struct c4_table *t;
+	const struct c4_rtable *t;
 	struct endpoint from;
 	bool planned;
 
 	if (!read_addr(addr, len, &from) || from.port)
 		return false;
-	t = c4_map_get(c4_mono_ns());
-	planned = t && c4_table_local(t, from.ip);
-	c4_map_put(t);
+	t = c4_attach_get(c4_mono_ns());
+	planned = t && c4_rtable_local(t, from.ip);
+	c4_attach_put(t);
 	return planned && is_tcp(fd) && option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) == 0 &&
 	       set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 }
@@ -312,12 +312,12 @@ int c4_bind(int fd, const struct sockaddr *addr, socklen_t len)
 /* Ports may have been left open here, or by the program that started this one. */
 static bool may_be_open(void)
 {
-	const struct c4_table *t;
+	const struct c4_rtable *t;
 
 	if (__atomic_load_n(&deferred, __ATOMIC_RELAXED))
 		return true;
-	t = c4_map_get(c4_mono_ns());
-	c4_map_put(t);
+	t = c4_attach_get(c4_mono_ns());
+	c4_attach_put(t);
 	return t;
 }
 
@@ -367,5 +367,5 @@ int c4_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 __attribute__((constructor)) static void on_load(void)
 {
 	c4_route_resolve();
-	c4_map_init();
+	c4_attach_init();
 }

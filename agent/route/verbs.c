@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "agent/route/ask.h"
-#include "agent/route/map.h"
+#include "agent/route/attach.h"
 #include "agent/route/mover.h"
 #include "agent/route/qps.h"
 #include "agent/route/real.h"
@@ -119,9 +119,9 @@ static bool leaves_from(const struct c4_ibv_qp *qp, const struct c4_ibv_ah *ah, 
 }
 
 /* A label and the slot it belongs to, in *r. False: none is planned. */
-static bool choose(const struct c4_table *t, const struct c4_ibv_qp *qp, struct c4_qp_route *r)
+static bool choose(const struct c4_rtable *t, const struct c4_ibv_qp *qp, struct c4_qp_route *r)
 {
-	uint32_t src = c4_table_peer(t, r->dst), tried = 0;
+	uint32_t src = c4_rtable_peer(t, r->dst), tried = 0;
 	uint64_t now = c4_mono_ns();
 	struct c4_route_dest d;
 
@@ -130,11 +130,11 @@ static bool choose(const struct c4_table *t, const struct c4_ibv_qp *qp, struct 
 	r->at = c4_route_ports(t, C4_ROUTE_UDP, r->dst, C4_ROUTE_RDMA_PORT, &d);
 	if (r->at < 0 || d.src != src)
 		return false;
-	while ((r->slot = c4_table_claim(t, r->at, &d, tried, now)) >= 0) {
+	while ((r->slot = c4_rtable_claim(t, r->at, &d, tried, now)) >= 0) {
 		r->port = c4_route_best_port(&d.slot[r->slot]);
 		if (r->port)
 			break;
-		c4_table_unclaim(t, r->at, r->slot, now);
+		c4_rtable_unclaim(t, r->at, r->slot, now);
 		tried |= 1u << r->slot;
 	}
 	if (r->slot < 0)
@@ -146,15 +146,15 @@ static bool choose(const struct c4_table *t, const struct c4_ibv_qp *qp, struct 
 }
 
 /* The label was taken: the queue pair will follow the plan. */
-static void remember(const struct c4_table *t, struct c4_ibv_qp *qp, const struct c4_qp_route *r)
+static void remember(const struct c4_rtable *t, struct c4_ibv_qp *qp, const struct c4_qp_route *r)
 {
-	c4_table_count(t, C4_ROUTE_STAT_LABELLED);
+	c4_rtable_count(t, C4_ROUTE_STAT_LABELLED);
 	if (!c4_qps_add(qp, r) || c4_mover_start())
-		c4_table_count(t, C4_ROUTE_STAT_STUCK);
+		c4_rtable_count(t, C4_ROUTE_STAT_STUCK);
 }
 
 /* -1: nothing was done. */
-static int modify_labelled(const struct c4_table *t, struct c4_ibv_qp *qp,
+static int modify_labelled(const struct c4_rtable *t, struct c4_ibv_qp *qp,
 			   const struct c4_ibv_attr *attr, int mask)
 {
 	struct c4_qp_route r = {.ah = attr->ah, .dst = mapped_ip(attr->ah.dgid)};
@@ -171,7 +171,7 @@ static int modify_labelled(const struct c4_table *t, struct c4_ibv_qp *qp,
 		remember(t, qp, &r);
 		return 0;
 	}
-	c4_table_unclaim(t, r.at, r.slot, c4_mono_ns());
+	c4_rtable_unclaim(t, r.at, r.slot, c4_mono_ns());
 	return -1;
 }
 
@@ -180,11 +180,11 @@ static int modify_labelled(const struct c4_table *t, struct c4_ibv_qp *qp,
 /* A held entry whose queue pair has left its path for good: forgotten, and its slot given back. */
 static void leave(struct c4_qp *e)
 {
-	const struct c4_table *t = c4_map_get(c4_mono_ns());
+	const struct c4_rtable *t = c4_attach_get(c4_mono_ns());
 
 	if (t && t->hdr->instance == e->r.instance)
-		c4_table_unclaim(t, e->r.at, e->r.slot, c4_mono_ns());
-	c4_map_put(t);
+		c4_rtable_unclaim(t, e->r.at, e->r.slot, c4_mono_ns());
+	c4_attach_put(t);
 	c4_qps_forget(e);
 }
 
@@ -208,10 +208,10 @@ static int modify_known(struct c4_qp *e, struct c4_ibv_qp *qp, struct c4_ibv_att
 
 static int modify_new(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask)
 {
-	const struct c4_table *t = c4_map_get(c4_mono_ns());
+	const struct c4_rtable *t = c4_attach_get(c4_mono_ns());
 	int saved = errno, rc = t ? modify_labelled(t, qp, attr, mask) : -1;
 
-	c4_map_put(t);
+	c4_attach_put(t);
 	if (rc < 0) {
 		errno = saved;
 		rc = real.modify_qp(qp, attr, mask);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "agent/route/table.h"
+#include "agent/route/rtable.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static bool array_fits(uint64_t total, uint32_t off, uint32_t cap, uint32_t most
 	       cap <= most && !(cap & (cap - 1)) && off + (uint64_t)cap * size <= total;
 }
 
-int c4_table_check(void *bytes, size_t n, struct c4_table *ret)
+int c4_rtable_check(void *bytes, size_t n, struct c4_rtable *ret)
 {
 	struct c4_route_header *live = bytes, h;
 
@@ -37,7 +37,7 @@ int c4_table_check(void *bytes, size_t n, struct c4_table *ret)
 	    !array_fits(h.total_bytes, h.dest_off, h.dest_cap, C4_ROUTE_DESTS,
 			sizeof(struct c4_route_dest), h.dest_bytes))
 		return -EPROTO;
-	*ret = (struct c4_table){
+	*ret = (struct c4_rtable){
 		.hdr = live,
 		.peers = (void *)((char *)bytes + h.peer_off),
 		.dests = (void *)((char *)bytes + h.dest_off),
@@ -47,7 +47,7 @@ int c4_table_check(void *bytes, size_t n, struct c4_table *ret)
 	return 0;
 }
 
-bool c4_table_live(const struct c4_table *t, uint64_t now_ns)
+bool c4_rtable_live(const struct c4_rtable *t, uint64_t now_ns)
 {
 	uint64_t beat = __atomic_load_n(&t->hdr->heartbeat_ns, __ATOMIC_ACQUIRE);
 
@@ -58,7 +58,7 @@ bool c4_table_live(const struct c4_table *t, uint64_t now_ns)
 
 /* ---- peers ---------------------------------------------------------------------------------- */
 
-static struct c4_route_peer load_peer(const struct c4_table *t, uint32_t at)
+static struct c4_route_peer load_peer(const struct c4_rtable *t, uint32_t at)
 {
 	struct c4_route_peer peer;
 	c4_word word =
@@ -68,7 +68,7 @@ static struct c4_route_peer load_peer(const struct c4_table *t, uint32_t at)
 	return peer;
 }
 
-uint32_t c4_table_peer(const struct c4_table *t, uint32_t dst)
+uint32_t c4_rtable_peer(const struct c4_rtable *t, uint32_t dst)
 {
 	uint32_t at = c4_route_peer_hash(dst);
 
@@ -83,7 +83,7 @@ uint32_t c4_table_peer(const struct c4_table *t, uint32_t dst)
 	return 0;
 }
 
-bool c4_table_local(const struct c4_table *t, uint32_t src)
+bool c4_rtable_local(const struct c4_rtable *t, uint32_t src)
 {
 	for (uint32_t i = 0; i <= t->peer_mask; i++) {
 		struct c4_route_peer peer = load_peer(t, i);
@@ -136,8 +136,8 @@ static bool is_dest(const struct c4_route_dest *d, uint8_t proto, uint32_t dst, 
 	return d->dst == dst && d->dport == dport && d->proto == proto;
 }
 
-int c4_table_dest(const struct c4_table *t, uint8_t proto, uint32_t dst, uint16_t dport,
-		  uint64_t now_ns, struct c4_route_dest *ret)
+int c4_rtable_dest(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
+		   uint64_t now_ns, struct c4_route_dest *ret)
 {
 	uint32_t from = c4_route_dest_hash(proto, dst, dport);
 
@@ -166,7 +166,7 @@ int c4_table_dest(const struct c4_table *t, uint8_t proto, uint32_t dst, uint16_
 
 /* ---- claims --------------------------------------------------------------------------------- */
 
-static uint64_t *claim_of(const struct c4_table *t, int at, int slot)
+static uint64_t *claim_of(const struct c4_rtable *t, int at, int slot)
 {
 	return &t->dests[(uint32_t)at & t->dest_mask].slot[slot].claim;
 }
@@ -177,8 +177,8 @@ static uint64_t claim_word(uint64_t connections, uint64_t now_ns)
 }
 
 /* The slot with the fewest connections, and its claim as it was seen. */
-static int emptiest(const struct c4_table *t, int at, const struct c4_route_dest *d, uint32_t tried,
-		    uint64_t *ret_seen)
+static int emptiest(const struct c4_rtable *t, int at, const struct c4_route_dest *d,
+		    uint32_t tried, uint64_t *ret_seen)
 {
 	int best = -ENOENT;
 
@@ -196,8 +196,8 @@ static int emptiest(const struct c4_table *t, int at, const struct c4_route_dest
 	return best;
 }
 
-int c4_table_claim(const struct c4_table *t, int at, const struct c4_route_dest *d, uint32_t tried,
-		   uint64_t now_ns)
+int c4_rtable_claim(const struct c4_rtable *t, int at, const struct c4_route_dest *d,
+		    uint32_t tried, uint64_t now_ns)
 {
 	uint64_t seen = 0, more;
 	int slot = -ENOENT;
@@ -216,7 +216,7 @@ int c4_table_claim(const struct c4_table *t, int at, const struct c4_route_dest 
 	return slot; /* after that many collisions uncounted: the agent will count it */
 }
 
-void c4_table_unclaim(const struct c4_table *t, int at, int slot, uint64_t now_ns)
+void c4_rtable_unclaim(const struct c4_rtable *t, int at, int slot, uint64_t now_ns)
 {
 	uint64_t *claim = claim_of(t, at, slot);
 	uint64_t seen = __atomic_load_n(claim, __ATOMIC_ACQUIRE);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "agent/route/map.h"
+#include "agent/route/attach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,8 @@
 #define MAX_BYTES (16u << 20)
 
 struct mapping {
-	struct c4_table table; /* first: what is handed out */
-	void *base;	       /* NULL: free */
+	struct c4_rtable table; /* first: what is handed out */
+	void *base;		/* NULL: free */
 	size_t bytes;
 	dev_t dev;
 	ino_t ino;
@@ -79,7 +79,7 @@ static bool switched_off(void)
 	return value && !strcmp(value, "0");
 }
 
-void c4_map_init(void)
+void c4_attach_init(void)
 {
 	struct c4_seg_header who = {0};
 	char dir[PATH_MAX];
@@ -87,6 +87,7 @@ void c4_map_init(void)
 
 	c4_identity_fill(&who);
 	self.socket.sun_family = AF_UNIX;
+	self.next_check_ns = 0;
 	self.on = !switched_off() && !c4_runtime_dir(dir, sizeof dir) && !strchr(who.node, '/') &&
 		  !name_file(self.table, sizeof self.table, dir, C4_ROUTE_TABLE, who.node) &&
 		  !pthread_atfork(NULL, NULL, in_child);
@@ -114,7 +115,7 @@ static int map_file(struct mapping *m, int fd, const struct stat *st)
 
 	if (base == MAP_FAILED)
 		return -errno;
-	if (c4_table_check(base, bytes, &m->table)) {
+	if (c4_rtable_check(base, bytes, &m->table)) {
 		munmap(base, bytes);
 		return -EPROTO;
 	}
@@ -200,7 +201,7 @@ static void look_again(uint64_t now_ns)
 	errno = saved;
 }
 
-static const struct c4_table *enter(void)
+static const struct c4_rtable *enter(void)
 {
 	uint32_t i = __atomic_load_n(&self.current, __ATOMIC_SEQ_CST);
 
@@ -209,28 +210,28 @@ static const struct c4_table *enter(void)
 	__atomic_fetch_add(&self.map[i].users, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&self.current, __ATOMIC_SEQ_CST) == i)
 		return &self.map[i].table;
-	c4_map_put(&self.map[i].table);
+	c4_attach_put(&self.map[i].table);
 	return NULL;
 }
 
-const struct c4_table *c4_map_get(uint64_t now_ns)
+const struct c4_rtable *c4_attach_get(uint64_t now_ns)
 {
-	const struct c4_table *t;
+	const struct c4_rtable *t;
 
 	if (!self.on)
 		return NULL;
 	for (int again = 0; again < 2; again++) {
 		t = enter();
-		if (t && c4_table_live(t, now_ns))
+		if (t && c4_rtable_live(t, now_ns))
 			return t;
-		c4_map_put(t);
+		c4_attach_put(t);
 		if (!again)
 			look_again(now_ns);
 	}
 	return NULL;
 }
 
-void c4_map_put(const struct c4_table *t)
+void c4_attach_put(const struct c4_rtable *t)
 {
 	struct mapping *m = (struct mapping *)(void *)(uintptr_t)t;
 
@@ -240,7 +241,7 @@ void c4_map_put(const struct c4_table *t)
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-int c4_map_ask(uint8_t proto, uint32_t dst, uint16_t dport)
+int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport)
 {
 	const struct c4_route_ask ask = {
 		.magic = (uint32_t)C4_ROUTE_MAGIC,

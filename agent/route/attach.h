@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * map.h - the plan table of this node, found and mapped when it is first needed.
+ * attach.h - the plan table of this node, found and mapped when it is first needed.
  *
  * While there is none, or its agent no longer lives, the file is looked for at most once a second
  * (a new agent makes a new file); all other calls cost a look at the clock and two atomic
@@ -13,22 +13,22 @@
  *
  * Any thread, no lock, nothing allocated; errno is preserved.
  */
-#ifndef C4_ROUTE_MAP_H
-#define C4_ROUTE_MAP_H
+#ifndef C4_ROUTE_ATTACH_H
+#define C4_ROUTE_ATTACH_H
 
-#include "agent/route/table.h"
+#include "agent/route/rtable.h"
 
 /* Where to look. Once, before the others; without it, and with C4_HOOK=0, there is never a table.
  */
-void c4_map_init(void);
+void c4_attach_init(void);
 
 /* The table if there is one and its agent lives, else NULL. To be put back. */
-const struct c4_table *c4_map_get(uint64_t now_ns);
+const struct c4_rtable *c4_attach_get(uint64_t now_ns);
 
 /* NULL is allowed. */
-void c4_map_put(const struct c4_table *t);
+void c4_attach_put(const struct c4_rtable *t);
 
 /* Asks the agent for ports; 0, or a negative errno if it is certain that nobody listens. */
-int c4_map_ask(uint8_t proto, uint32_t dst, uint16_t dport);
+int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport);
 
 #endif
