@@ -21,6 +21,17 @@ enum {
 	C4_IBV_RATE_LIMIT = 1 << 25,
 };
 
+/* What a process writes to the file of a context (linux: rdma/ib_user_verbs.h). */
+#define C4_IB_POST_SEND 28u
+#define C4_IB_WR_BYTES	128u
+
+struct c4_ib_post_send {
+	uint32_t command;
+	uint16_t in_words, out_words;
+	uint64_t response;
+	uint32_t handle, wr_count, sge_count, wr_bytes;
+};
+
 struct c4_ibv_ah {
 	uint8_t dgid[16];
 	uint32_t flow_label;
@@ -58,6 +69,7 @@ struct c4_ibv_qp {
 	uint32_t handle, num, state, type;
 };
 
+static_assert(sizeof(struct c4_ib_post_send) == 32, "wire");
 static_assert(sizeof(struct c4_ibv_ah) == 32, "ah_attr");
 static_assert(offsetof(struct c4_ibv_attr, ah) == 56, "qp_attr");
 

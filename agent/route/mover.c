@@ -78,23 +78,17 @@ static bool needs_doorbell(const struct c4_ibv_qp *qp)
 	return !s.cut && !lstat(path, &st);
 }
 
-/* IB_USER_VERBS_CMD_POST_SEND of no request (linux: rdma/ib_user_verbs.h): the kernel looks at what
- * is in the queue. */
+/* An order to send nothing: the kernel looks at what is in the queue. */
 static void ring_doorbell(const struct c4_ibv_qp *qp)
 {
 	uint32_t bad = 0;
-	const struct {
-		uint32_t command;
-		uint16_t in_words, out_words;
-		uint64_t response;
-		uint32_t handle, wr_count, sge_count, wqe_size;
-	} order = {
-		.command = 29,
+	const struct c4_ib_post_send order = {
+		.command = C4_IB_POST_SEND,
 		.in_words = sizeof order / 4,
 		.out_words = sizeof bad / 4,
 		.response = (uintptr_t)&bad,
 		.handle = qp->handle,
-		.wqe_size = 128, /* struct ibv_send_wr */
+		.wr_bytes = C4_IB_WR_BYTES,
 	};
 
 	syscall(SYS_write, qp->context->cmd_fd, &order, sizeof order);

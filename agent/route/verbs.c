@@ -24,11 +24,6 @@
 
 #define LIBRARY "libibverbs.so.1"
 
-int c4_modify_qp(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask) __asm__("ibv_modify_qp")
-	__attribute__((visibility("default")));
-int c4_destroy_qp(struct c4_ibv_qp *qp) __asm__("ibv_destroy_qp")
-	__attribute__((visibility("default")));
-
 /* ---- the real ones -------------------------------------------------------------------------- */
 
 static struct c4_verbs real;

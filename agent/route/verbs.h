@@ -20,8 +20,10 @@ struct c4_verbs {
 };
 
 /* The wrappers; what they return is what the real ones do: 0 or a positive errno. */
-int c4_modify_qp(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask);
-int c4_destroy_qp(struct c4_ibv_qp *qp);
+int c4_modify_qp(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask) __asm__("ibv_modify_qp")
+	__attribute__((visibility("default")));
+int c4_destroy_qp(struct c4_ibv_qp *qp) __asm__("ibv_destroy_qp")
+	__attribute__((visibility("default")));
 
 /* Members may be NULL: there is none. Preserves errno. */
 const struct c4_verbs *c4_verbs_real(void);
