@@ -254,8 +254,12 @@ mkdir -p /run/c4 && cp plan.txt /run/c4/plan
 ./plan keep /run/c4 n0 /run/c4/plan & keeper=$!
 trap 'kill $keeper; wait $keeper' EXIT
 until [ -e /run/c4/routes-n0.tbl ]; do sleep 0.05; done
-replan() { cp new.txt /run/c4/new && mv /run/c4/new /run/c4/plan; }
-export -f replan
+"""
+REPLAN = """export LD_PRELOAD=
+cp new.txt /run/c4/new && mv /run/c4/new /run/c4/plan
+"""
+ENDED = """export LD_PRELOAD=
+./plan wait /run/c4 n0 moved 8 20 && bash clear.sh
 """
 
 
@@ -318,12 +322,11 @@ def test_live_queue_pairs_follow_the_plan(guest, spine_of, hook):
     write_plan(guest, "plan.txt", there[0::2], back[0::2])
     write_plan(guest, "new.txt", there[1::2], back[1::2])
     guest.seen()
+    (guest.work / "replan.sh").write_text(REPLAN)
+    (guest.work / "ended.sh").write_text(ENDED)
     # The first messages take the old ports; the plan changes while the next ones are sent.
-    said = guest.json(f"{PLANNED} cat > ended.sh <<'END'\nexport LD_PRELOAD=\n"
-                      "./plan wait /run/c4 n0 moved 8 20 && bash clear.sh\nEND\n"
-                      f"LD_PRELOAD={hook} ./qp r1 r3 connect=4 send=10 "
-                      "'exec=LD_PRELOAD= bash -c replan' send=2000 'exec=bash ended.sh' send=20\n"
-                      "./plan stats /run/c4 n0", 120)
+    said = guest.json(f"{PLANNED} LD_PRELOAD={hook} ./qp r1 r3 connect=4 send=10 'exec=bash replan.sh' "
+                      "send=2000 'exec=bash ended.sh' send=20\n./plan stats /run/c4 n0", 120)
     exact(said, "send", 20)  # and no step before it failed, or the status were not 0
     for pair, ports in (((1, 3), there), ((3, 1), back)):
         assert ports_seen(guest, *pair) == {p: {spine_of[pair][p]} for p in ports[1::2]}
