@@ -142,6 +142,9 @@ $(B)/lib/libc4route.so: $(ROUTE) $(B)/ar/libhook.a $(B)/ar/libbase.a agent/route
 $(B)/obj/agent/nccl/%.o $(B)/obj/agent/hook/%.o $(B)/obj/agent/mpi/%.o $(B)/obj/agent/route/%.o \
 $(B)/obj/gen/mpi_wrap.o: \
 	CFLAGS += -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector
+# Sanitizers' runtimes use our dlvsym() before they can check anything.
+$(B)/obj/agent/route/dlvsym.o $(B)/obj/agent/route/real.o: CFLAGS := $(filter-out -fsanitize%,$(CFLAGS)) \
+	-fvisibility=hidden
 $(B)/obj/agent/mpi/%.o $(B)/obj/gen/mpi_wrap.o: CPPFLAGS += $(MPI_CFLAGS)
 
 $(B)/obj/%.o: %.c

@@ -169,7 +169,7 @@ part_unit_tsan() {
 	for source in tests/unit/test_*.c; do
 		case $source in
 		*hook_mpi*) ;;
-		*seg* | *ring* | *request* | *hook* | *thread* | *nccl*)
+		*seg* | *ring* | *request* | *hook* | *thread* | *nccl* | */test_route_*)
 			programs="$programs $b/unit/$(basename "$source" .c)" ;;
 		esac
 	done
