@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/fence.h"
 
 #define PEER_OFF     (uint32_t)sizeof(struct c4_route_header)
 #define DEST_OFF     (PEER_OFF + C4_ROUTE_PEERS * (uint32_t)sizeof(struct c4_route_peer))
@@ -200,7 +201,7 @@ void c4_plantable_set_peers(struct c4_plantable *t, const struct c4_pairs *pairs
 static void begin(struct c4_route_dest *d)
 {
 	__atomic_store_n(&d->gen, d->gen + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	c4_fence_release();
 }
 
 static void end(struct c4_route_dest *d)
