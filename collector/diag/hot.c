@@ -13,7 +13,7 @@
 #define FEW_LINES  4u	/* below it their own spread means nothing */
 #define FEW_CELLS  8u	/* likewise: of so few a cell must take twice the time to stand out */
 #define FEW_MARGIN 1.0
-#define ALIKE	   0.25 /* of the worst excess of a line: slow for the same reason */
+#define ALIKE	   0.25 /* of the worst excess: slow for the same reason, perhaps */
 
 struct lines { /* hot sources, or destinations */
 	uint32_t n, of;
@@ -27,6 +27,7 @@ struct view {
 	const struct c4_matrix *m;
 	bool one_node; /* most connections stay within a node: its ranks are the places */
 	double cell_limit;
+	double floor; /* excess of a hot cell: what is far less is the noise around */
 	const struct lines *tx, *rx; /* hot ones, NULL: not looked for yet */
 	struct c4_hot *out;
 	uint32_t n;
@@ -228,12 +229,22 @@ static bool hot_cell(const struct view *v, const struct c4_matrix_cell *c)
 {
 	double fitted = fmax(1, c->slow - c->excess);
 
-	if (!really_slow(c) || c->excess < v->cell_limit * fitted)
+	if (!really_slow(c) || c->excess < fmax(v->floor, v->cell_limit * fitted))
 		return false;
 	if (in_line(v, v->tx, c->src) || in_line(v, v->rx, c->dst))
 		return false;
 	/* a lone view from the far end may as well show a late source */
 	return !c->weak || v->m->ntx[c->src] >= 2;
+}
+
+static double worst_excess(const struct view *v)
+{
+	double worst = 0;
+
+	for (uint32_t i = 0; i < v->m->n; i++)
+		if (hot_cell(v, &v->m->cells[i]))
+			worst = fmax(worst, v->m->cells[i].excess);
+	return worst;
 }
 
 static void add_pair(const struct view *v, struct pairs *p, const struct c4_matrix_cell *c)
@@ -312,7 +323,7 @@ static void add_block(struct view *v)
 	for (uint32_t i = 0; h && i < v->m->n; i++) {
 		const struct c4_matrix_cell *c = &v->m->cells[i];
 
-		if (!really_slow(c) || c->slow - v->m->centre < v->cell_limit)
+		if (!really_slow(c) || c->slow - v->m->centre < fmax(v->floor, v->cell_limit))
 			continue;
 		show_cell(v, h, c);
 		h->sources += !rows[c->src];
@@ -344,6 +355,16 @@ static void add_pairs(struct view *v, const struct pairs *p)
 		}
 }
 
+/* Cells beyond what the fit takes to be exact: what few leave is no measure of noise. */
+static uint32_t left_by_fit(const struct c4_matrix *m)
+{
+	uint32_t lines = 0;
+
+	for (uint32_t i = 0; i < m->size; i++)
+		lines += (m->ntx[i] >= 2) + (m->nrx[i] >= 2);
+	return m->used > lines ? m->used - lines : 0;
+}
+
 uint32_t c4_hot_find(const struct c4_diag_job *job, const struct c4_diag_comm *c,
 		     const struct c4_matrix *m, struct c4_hot *out)
 {
@@ -353,7 +374,7 @@ uint32_t c4_hot_find(const struct c4_diag_job *job, const struct c4_diag_comm *c
 
 	v.one_node = within_nodes(&v);
 	v.cell_limit = limit(m->spread, m->used);
-	if (m->used < FEW_CELLS)
+	if (left_by_fit(m) < FEW_CELLS)
 		v.cell_limit = fmax(v.cell_limit, FEW_MARGIN);
 	find_lines(&v, true, &tx);
 	find_lines(&v, false, &rx);
@@ -365,6 +386,7 @@ uint32_t c4_hot_find(const struct c4_diag_job *job, const struct c4_diag_comm *c
 	add_lines(&v, false, &rx);
 	v.tx = &tx;
 	v.rx = &rx;
+	v.floor = ALIKE * worst_excess(&v);
 	find_pairs(&v, &pairs);
 	add_pairs(&v, &pairs);
 	return v.n;

@@ -46,7 +46,7 @@ struct c4_hot_memory {
 
 /* How far beyond the usual something was that came and went; fades. */
 struct c4_path_noise {
-	uint64_t key;
+	int32_t src, dst; /* where it was worst */
 	double level;
 };
 
@@ -55,7 +55,7 @@ struct c4_path_memory {
 	uint64_t changed_ns;	       /* job.now_ns when it changed */
 	uint32_t windows;	       /* judged */
 	double worst;		       /* c4_matrix_worst() of the newest */
-	struct c4_path_noise noise[2]; /* the two worst, of different keys */
+	struct c4_path_noise noise[2]; /* the two worst, at different places */
 	bool block_is_usual;	       /* hot since the first window: how this network is built */
 	uint32_t n;
 	struct c4_hot_memory *hot; /* C4_HOT_KEPT, made when first needed */

@@ -275,20 +275,25 @@ static void keep(struct c4_look *l, const struct c4_diag_comm *c, struct c4_path
 	k->seen |= 1;
 }
 
-/* Paths and blocks that were hot and are not any more tell how much noise there is. */
-static void learn_noise(struct c4_path_memory *p, const struct c4_hot_memory *k)
+static bool is_at(const struct c4_path_noise *n, const struct c4_hot *h)
 {
-	double level = k->hot.slow - 1;
-	struct c4_path_noise *at = &p->noise[1];
+	return n->level > 0 && n->src == h->src && n->dst == h->dst;
+}
 
-	if (!is_path(&k->hot) && k->hot.kind != C4_HOT_BLOCK)
+/* Paths and blocks that were hot and are not any more tell how much noise there is. */
+static void learn_noise(struct c4_path_memory *p, const struct c4_hot *h)
+{
+	struct c4_path_noise now = {h->src, h->dst, h->slow - 1}, *n = p->noise;
+
+	if (!is_path(h) && h->kind != C4_HOT_BLOCK)
 		return;
-	if (p->noise[0].key == k->key || (at->key != k->key && level > p->noise[0].level))
-		at = &p->noise[0];
-	if (at == &p->noise[0] && at->key != k->key)
-		p->noise[1] = *at;
-	if (at->key != k->key || at->level < level)
-		*at = level > at->level ? (struct c4_path_noise){k->key, level} : *at;
+	for (uint32_t i = 0; i < 2; i++)
+		if (is_at(&n[i], h)) {
+			n[i].level = fmax(n[i].level, now.level);
+			return;
+		}
+	if (now.level > n[0].level || now.level > n[1].level)
+		n[n[1].level < n[0].level] = now;
 }
 
 static uint32_t hits(const struct c4_hot_memory *k)
@@ -306,16 +311,21 @@ static bool comes_and_goes(const struct c4_hot_memory *k)
 	return (is_path(&k->hot) || k->hot.kind == C4_HOT_BLOCK) && late_hits(k) < CONFIRM;
 }
 
-/* The network's own, apart from this one's. */
+static bool same_cell(const struct c4_hot *a, const struct c4_hot *b)
+{
+	return a->src == b->src && a->dst == b->dst;
+}
+
+/* The network's own, apart from this one's: it may also have been the worst of a block. */
 static double noise_beside(const struct c4_path_memory *p, const struct c4_hot_memory *k)
 {
 	double level = 0;
 
 	for (uint32_t i = 0; i < p->n; i++)
-		if (&p->hot[i] != k && comes_and_goes(&p->hot[i]))
+		if (comes_and_goes(&p->hot[i]) && !same_cell(&p->hot[i].hot, &k->hot))
 			level = fmax(level, p->hot[i].hot.slow - 1);
 	for (uint32_t i = 0; i < 2; i++)
-		if (p->noise[i].key != k->key)
+		if (!is_at(&p->noise[i], &k->hot))
 			level = fmax(level, p->noise[i].level);
 	return level;
 }
@@ -329,7 +339,7 @@ static void shift(struct c4_path_memory *p)
 	p->noise[1].level *= NOISE_FADES;
 	for (uint32_t i = 0; i < p->n; i++) {
 		if ((p->hot[i].seen & 3) == 2)
-			learn_noise(p, &p->hot[i]);
+			learn_noise(p, &p->hot[i].hot);
 		p->hot[i].seen = (uint8_t)(p->hot[i].seen << 1);
 		if (p->hot[i].seen)
 			p->hot[n++] = p->hot[i];

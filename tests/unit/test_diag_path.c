@@ -301,6 +301,28 @@ static void test_path_and_a_noisy_neighbour_are_no_slow_end(void **state)
 	}
 }
 
+/* Each connection of a few ranks has its own speed: what the fit leaves of that is no noise to
+ * measure by, and one that is half as slow again is none that stands out. */
+static void test_uneven_connections_of_few_ranks(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 50; seed++) {
+		struct scene *s = all_to_all(4);
+		double speed[SCENE_CONNS];
+
+		random_state = seed;
+		for (uint32_t i = 0; i < s->comms[0].nconns; i++)
+			speed[i] = 0.6 + 1.0 * chance();
+		for (int k = 0; k < 12; k++) {
+			for (uint32_t i = 0; i < s->comms[0].nconns; i++)
+				carry(&s->conns[0][i], speed[i] * (1 + 0.1 * chance()));
+			look(s);
+			assert_false(is(s, C4_INC_SLOW_LINK, true));
+		}
+		scene_free(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_late_rank_does_not_hide_other_paths),
 		cmocka_unit_test(test_contended_end),
 		cmocka_unit_test(test_cell_of_a_slow_end_is_no_path),
+		cmocka_unit_test(test_uneven_connections_of_few_ranks),
 		cmocka_unit_test(test_path_and_a_noisy_neighbour_are_no_slow_end),
 	};
 
