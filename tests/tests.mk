@@ -83,8 +83,12 @@ $(B)/unit/test_gpu $(B)/unit/test_agent_devices: | $(FAKE)
 # other programs must not have it: they connect for themselves.
 $(addprefix $(B)/unit/test_route_,rtable tcp verbs) $(B)/fuzz/fuzz_rtable $(B)/bench/route_connect: \
 	$(B)/ar/libroute.a
-$(addprefix $(B)/unit/test_route_,rtable tcp verbs) $(B)/fuzz/fuzz_rtable $(B)/bench/route_connect: \
-	ARCHIVES += $(B)/ar/libroute.a
+$(B)/unit/test_route_rtable $(B)/fuzz/fuzz_rtable: ARCHIVES += $(B)/ar/libroute.a
+# Whole, lest a sanitizer's own connect() is found first.
+ROUTE_WHOLE := -Wl,--whole-archive $(B)/ar/libroute.a -Wl,--no-whole-archive \
+	$(B)/ar/libhook.a $(B)/ar/libbase.a
+$(B)/unit/test_route_tcp $(B)/unit/test_route_verbs: BESIDE = $(ROUTE_WHOLE)
+$(B)/bench/route_connect: ALL_LIBS += $(ROUTE_WHOLE)
 # A verbs library without devices, mlx5's addition to it, and two libraries that ask for each
 # other's symbols.
 ROUTE_FAKE := $(addprefix $(B)/route/,libibverbs.so.1 libmlx5.so.1 libfirst.so libsecond.so)
@@ -98,7 +102,7 @@ $(ROUTE_FAKE):
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fsanitize%,$(CFLAGS)) -shared -Wl,-soname,$(@F) \
 		-Wl,--version-script=tests/route/fake.map -DWHO='"$(basename $(@F))"' -o $@ $(filter %.c,$^)
 $(B)/unit/test_route_verbs: $(ROUTE_FAKE)
-$(B)/unit/test_route_verbs: BESIDE = -Wl,--no-as-needed -L$(B)/route -l:libfirst.so -l:libsecond.so \
+$(B)/unit/test_route_verbs: BESIDE = $(ROUTE_WHOLE) -Wl,--no-as-needed -L$(B)/route -l:libfirst.so -l:libsecond.so \
 	-Wl,-rpath,'$$ORIGIN/../route'
 
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(filter-out tests/bench/mpi_%,$(call src,tests/bench)))

@@ -2,8 +2,8 @@
 /*
  * maker.h - a plan table made by hand, as an agent would: for tests of what reads it.
  *
- * The heartbeat is set a second ahead (readers allow that), so a table lives for two seconds after
- * maker_beat() without a thread. One thread, but maker_fill() may be another's.
+ * The heartbeat is set nearly a second ahead (readers allow that): a table lives as long again
+ * after maker_beat() without a thread. One thread.
  */
 #ifndef C4_TEST_ROUTE_MAKER_H
 #define C4_TEST_ROUTE_MAKER_H
@@ -26,7 +26,8 @@
 #include "c4/route.h"
 #include "common/base/clock.h"
 
-#define MAKER_NODE "n0"
+#define MAKER_NODE     "n0"
+#define MAKER_AHEAD_NS (C4_ROUTE_STALE_NS * 9 / 10)
 #define MAKER_BYTES                                                                                \
 	(sizeof(struct c4_route_header) + C4_ROUTE_PEERS * sizeof(struct c4_route_peer) +          \
 	 C4_ROUTE_DESTS * sizeof(struct c4_route_dest))
@@ -45,7 +46,7 @@ static inline uint32_t maker_ip(const char *text)
 
 static inline void maker_beat(struct maker *m)
 {
-	__atomic_store_n(&m->hdr->heartbeat_ns, c4_mono_ns() + C4_ROUTE_STALE_NS, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->hdr->heartbeat_ns, c4_mono_ns() + MAKER_AHEAD_NS, __ATOMIC_RELEASE);
 }
 
 static inline void maker_header(void *bytes, uint64_t instance)
@@ -64,7 +65,7 @@ static inline void maker_header(void *bytes, uint64_t instance)
 		.dest_bytes = sizeof(struct c4_route_dest),
 		.instance = instance,
 		.wait_us = C4_ROUTE_WAIT_MAX_US,
-		.heartbeat_ns = c4_mono_ns() + C4_ROUTE_STALE_NS,
+		.heartbeat_ns = c4_mono_ns() + MAKER_AHEAD_NS,
 	};
 }
 
