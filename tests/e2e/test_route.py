@@ -359,7 +359,9 @@ for _ in range(10):
     got = bytearray(200000)
     world.Sendrecv(data, (me + 1) % n, recvbuf=got, source=(me - 1) % n)
     data = got
-print("rank", me, "has", data[0] == (me - 10) % n, flush=True)
+good = world.gather(data[0] == (me - 10) % n)
+if me == 0:
+    print(good, flush=True)
 """
 
 
@@ -379,7 +381,7 @@ def test_open_mpi_over_tcp(tmp_path):
     if "Unable to find reachable pairing" in done.stderr:
         pytest.skip("Open MPI does not connect through loopback here")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert sorted(done.stdout.splitlines()) == [f"rank {i} has True" for i in range(3)]
+    assert done.stdout == "[True, True, True]\n"
     assert table.stat("pinned") >= 3
     assert table.asked
 
