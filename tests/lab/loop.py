@@ -123,18 +123,15 @@ class Loop:
                 "C4_RUNTIME_DIR": str(self.run_dir), **(more or {})}
 
 
-def ring_pairs(hosts):
-    """Who sends to whom in a ring over these hosts."""
-    return list(zip(hosts, hosts[1:] + hosts[:1]))
-
-
-def elephants(bed, least_bytes):
-    """{(source host, destination host): {spine: bytes}} of what the spines saw, big ones only."""
+def elephants(bed):
+    """{(source host, destination host): {spine: bytes}} of what the spines saw, without what is
+    small beside the largest: acknowledgements, rendezvous."""
     host_of = {bed.address(host): host for host in bed.hosts()}
     found = {}
     for (src, _, dst, _), spines in bed.truth().items():
-        for spine, size in spines.items():
-            if size >= least_bytes and src in host_of and dst in host_of:
-                pair = found.setdefault((host_of[src], host_of[dst]), {})
+        if src in host_of and dst in host_of:
+            pair = found.setdefault((host_of[src], host_of[dst]), {})
+            for spine, size in spines.items():
                 pair[spine] = pair.get(spine, 0) + size
-    return found
+    most = max((sum(spines.values()) for spines in found.values()), default=0)
+    return {pair: spines for pair, spines in found.items() if sum(spines.values()) >= most / 4}

@@ -89,6 +89,21 @@ static void test_busy(void **state)
 	assert_int_equal(fill.least_exact, 1);
 }
 
+/* A port that our own probe has bound cannot be had yet, whatever the other end told of it. */
+static void test_probed(void **state)
+{
+	(void)state;
+	answer_route(&a, "in", PEER(1), true, 2);
+	follow(&f, &a);
+	note(100, 0, 2)->flies = true;
+	c4_slots_fill(pair(), &cache, &fill);
+	assert_int_equal(fill.slot[0].nports, 0);
+	note(100, 2, 2);
+	cache.v[0].flies = false;
+	c4_slots_fill(pair(), &cache, &fill);
+	EXPECT(0, 100);
+}
+
 static void test_two_slots(void **state)
 {
 	(void)state;
@@ -246,9 +261,9 @@ int main(void)
 {
 #define T(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_order),	     T(test_busy),	T(test_two_slots),	T(test_same_path),
-		T(test_exact_first), T(test_only_back), T(test_six_are_enough), T(test_epoch),
-		T(test_distrust),    T(test_full),	T(test_exhausted),
+		T(test_order),	   T(test_busy),	T(test_probed),	   T(test_two_slots),
+		T(test_same_path), T(test_exact_first), T(test_only_back), T(test_six_are_enough),
+		T(test_epoch),	   T(test_distrust),	T(test_full),	   T(test_exhausted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

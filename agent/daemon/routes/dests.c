@@ -171,6 +171,16 @@ static bool hopeless(const struct c4_dest *d, const struct c4_fill *fill)
 	return fill->least >= PORTS_MIN && d->cache.tried >= TRIED_EXACT;
 }
 
+/* A slot has no port because the way there was not found: other ports may have it. Where only the
+ * way back is planned there is nothing to do but to wait for what the other end says. */
+static bool lacks_way_there(const struct c4_dest *d, const struct c4_fill *fill)
+{
+	for (uint32_t i = 0; i < fill->nslots; i++)
+		if (!fill->slot[i].nports && d->pair->wish[i].fwd)
+			return true;
+	return false;
+}
+
 void c4_dests_judge(struct c4_dests *s, struct c4_dest *d, bool batch_over)
 {
 	struct c4_fill fill;
@@ -179,7 +189,7 @@ void c4_dests_judge(struct c4_dests *s, struct c4_dest *d, bool batch_over)
 		return;
 	c4_slots_fill(d->pair, &d->cache, &fill);
 	/* ways back are not waited for while there is not even a way there */
-	batch_over |= !fill.least && c4_seek_there_over(d);
+	batch_over |= lacks_way_there(d, &fill) && c4_seek_there_over(d);
 	if (fill.least_exact >= d->wanted) {
 		finish(s, d, &fill, true);
 	} else if (batch_over && hopeless(d, &fill)) {

@@ -64,7 +64,7 @@ static void probe_for(struct c4_helper *h, struct c4_helper_served *s, uint64_t 
 								 (uint64_t)k << 8 | i};
 
 			if (c4_bucket_take(&h->bucket, now_ns) &&
-			    !c4_rawprober_send(h->config.raw, &probe, &client))
+			    !c4_rawprober_send(h->config.raw, &probe, &client, false))
 				s->waiting++;
 		}
 	}

@@ -23,6 +23,7 @@ struct c4_portpath {
 	uint8_t slot;	 /* it was published for, + 1; 0: none */
 	bool busy;	 /* a connection has it, or somebody has bound it */
 	bool bwd_failed; /* nobody could tell the way back */
+	bool flies;	 /* our own probe has it bound: of no use to anybody yet */
 };
 
 struct c4_pathcache {

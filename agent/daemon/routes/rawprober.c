@@ -204,7 +204,7 @@ static struct c4_raw_flight *free_flight(struct c4_rawprober *r)
 }
 
 int c4_rawprober_send(struct c4_rawprober *r, const struct c4_probe *probe,
-		      const struct c4_probe_client *client)
+		      const struct c4_probe_client *client, bool patient)
 {
 	struct sockaddr_in dst = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(probe->dst)};
 	struct c4_raw_flight *f = free_flight(r);
@@ -224,7 +224,7 @@ int c4_rawprober_send(struct c4_rawprober *r, const struct c4_probe *probe,
 	f->probe = *probe;
 	f->client = *client;
 	f->sent_ns = now_ns;
-	f->due_ns = now_ns + c4_probe_wait_ns(&r->pace);
+	f->due_ns = now_ns + (patient ? C4_PROBE_WAIT_MAX_NS : c4_probe_wait_ns(&r->pace));
 	r->sent++;
 	if (!r->nflying++ || !uv_is_active((uv_handle_t *)&r->timer))
 		set_timer(r, now_ns);

@@ -46,10 +46,11 @@ static inline bool c4_rawprober_able(const struct c4_rawprober *r)
 	return r->in >= 0;
 }
 
-/* 0, -EAGAIN (too many under way) or another negative errno and nothing sent. Limiting the rate is
- * the caller's. */
+/* Waits for an answer as long as others took, or, told to be patient, as long as an answer may
+ * stand in queues. 0, -EAGAIN (too many under way) or another negative errno and nothing sent.
+ * Limiting the rate is the caller's. */
 int c4_rawprober_send(struct c4_rawprober *r, const struct c4_probe *probe,
-		      const struct c4_probe_client *client);
+		      const struct c4_probe_client *client, bool patient);
 
 /* Which packet a message of ICMP, with its IP header, is about. False: none that died on its way,
  * or too short to tell. Pure. */

@@ -95,25 +95,32 @@ static void ask_back(struct c4_dests *s, struct c4_dest *d)
 	}
 }
 
-/* Ports whose way back was not waited for have been tried as well; it may still be told. */
+/*
+ * Ports whose way back was not waited for have been tried as well; it may still be told. Those
+ * whose probe is on its way stay bound for a while: what is known of them is forgotten.
+ */
 static void leave_batch(struct c4_dest *d)
 {
 	for (uint32_t i = 0; i < d->seek.n; i++) {
-		const struct c4_portpath *x;
+		const struct c4_seek_port *p = &d->seek.port[i];
+		struct c4_portpath *x = c4_pathcache_find(&d->cache, p->port);
 
-		if (!d->seek.port[i].back_waits)
+		if (!x)
 			continue;
-		x = c4_pathcache_find(&d->cache, d->seek.port[i].port);
-		if (x)
+		if (p->back_waits)
 			c4_pathcache_tried(&d->cache, x);
+		if (p->state == C4_SEEK_FLIES)
+			x->fwd = x->bwd = 0;
+		x->flies = false;
 	}
+	d->seek.n = 0;
 }
 
 void c4_seek_next(struct c4_dests *s, struct c4_dest *d)
 {
 	leave_batch(d);
 	d->seek.batch++;
-	d->seek.n = d->seek.skipped = 0;
+	d->seek.skipped = 0;
 	add_known(d);
 	while (d->seek.n < C4_SEEK_BATCH) {
 		uint16_t port = new_port(s, d);
@@ -141,6 +148,7 @@ void c4_seek_start(struct c4_dests *s, struct c4_dest *d)
 
 void c4_seek_stop(struct c4_dests *s, struct c4_dest *d)
 {
+	leave_batch(d);
 	s->nseeking -= d->seek.on;
 	d->seek.on = false;
 	d->seek.batch++;
@@ -194,6 +202,7 @@ static void way_known(struct c4_dests *s, struct c4_dest *d, struct c4_seek_port
 
 	p->state = C4_SEEK_ENDED;
 	if (x) {
+		x->flies = false;
 		x->fwd = path;
 		x->fwd_at = c4_hopmap_stamp(s->hopmap, d->pair->near, path, d->pair->far);
 		if (!path)
@@ -276,8 +285,13 @@ static int send_port(struct c4_dests *s, struct c4_dest *d, uint32_t i)
 						 (uint64_t)d->serial << 16 | d->index};
 	int rc = c4_prober_send(s->prober, &probe, &client);
 
-	if (!rc)
+	if (!rc) {
+		struct c4_portpath *x = c4_pathcache_at(&d->cache, d->pair, p->port);
+
 		p->state = C4_SEEK_FLIES;
+		if (x)
+			x->flies = true;
+	}
 	return rc;
 }
 

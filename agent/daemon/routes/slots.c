@@ -53,7 +53,7 @@ static void pass(const struct c4_pair *pair, const struct c4_pathcache *c, enum 
 		struct c4_slot_fill *s;
 		int at;
 
-		if (x->busy != busy || placed_before(f, x->port))
+		if (x->flies || x->busy != busy || placed_before(f, x->port))
 			continue;
 		at = neediest(pair, x, fit, f);
 		if (at < 0)

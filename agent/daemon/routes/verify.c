@@ -129,7 +129,7 @@ static int send_one(struct c4_verify *v, struct c4_trace *t, uint8_t ttl)
 		return c4_prober_send(v->prober, &probe, &client);
 	if (!c4_bucket_take(&v->bucket, c4_mono_ns()))
 		return -EAGAIN;
-	return c4_rawprober_send(v->raw, &probe, &client);
+	return c4_rawprober_send(v->raw, &probe, &client, t->watch);
 }
 
 static void keep_best(struct c4_hop *best, const struct c4_hop *hop)

@@ -46,8 +46,8 @@ struct c4_flow_end {
 struct c4_flow_way {
 	struct c4_path path;	       /* hops 0: not known */
 	uint64_t seen_ns;	       /* 0: nobody looked, path is the plan's */
-	uint64_t rtt_ns;	       /* when the RTTs were measured; 0: never */
 	uint32_t rtt_us[C4_FLOW_HOPS]; /* to leaf, spine, …; 0: unknown */
+	uint64_t rtt_ns[C4_FLOW_HOPS]; /* when that was measured */
 	uint64_t watch_ns;	       /* wished for until then */
 };
 

@@ -115,25 +115,48 @@ static void learn(struct c4_routes *r, const C4__V1__Probe *p, const struct c4_s
 	r->seen[r->n_seen++] = *seen;
 }
 
-/* The way of a connection that is there, and what its hops cost. */
-static void note_way(struct c4_routes *r, const C4__V1__Probe *p, const struct c4_seen *seen,
-		     uint64_t now_ns)
+static struct c4_flow_way *way_of(struct c4_routes *r, const C4__V1__Probe *p)
 {
 	uint8_t from;
 	struct c4_flow_key k = c4_flow_key_of(p->src, (uint16_t)p->sport, p->dst,
 					      (uint16_t)p->dport, (uint8_t)p->proto, &from);
-	struct c4_flow *f = c4_flows_find(&r->flows, &k);
-	struct c4_flow_way *w = f ? &f->way[from] : NULL;
+	struct c4_flow *f = p->age_ms > AGE_MAX_MS ? NULL : c4_flows_find(&r->flows, &k);
 
-	if (!f || p->age_ms > AGE_MAX_MS)
+	return f ? &f->way[from] : NULL;
+}
+
+/* A probe may be lost in the very queue that it is sent for: what an earlier one said of that hop
+ * stands for a while. */
+static void note_hops(struct c4_flow_way *w, const C4__V1__Probe *p, uint64_t now_ns)
+{
+	for (size_t i = 0; i < C4_FLOW_HOPS && i < p->n_hop_rtt_us; i++) {
+		if (!p->hop_rtt_us[i])
+			continue;
+		w->rtt_us[i] = p->hop_rtt_us[i];
+		w->rtt_ns[i] = now_ns;
+	}
+}
+
+/* The way of a connection that is there, and what its hops cost. */
+static void note_way(struct c4_routes *r, const C4__V1__Probe *p, const struct c4_seen *seen,
+		     uint64_t now_ns)
+{
+	struct c4_flow_way *w = way_of(r, p);
+
+	if (!w)
 		return;
 	w->path = seen->path;
 	w->seen_ns = now_ns;
-	if (!p->n_hop_rtt_us)
-		return;
-	w->rtt_ns = now_ns;
-	for (size_t i = 0; i < C4_FLOW_HOPS; i++)
-		w->rtt_us[i] = i < p->n_hop_rtt_us ? p->hop_rtt_us[i] : 0;
+	note_hops(w, p, now_ns);
+}
+
+/* A switch did not answer: the way is not shown, but the others have told how far they are. */
+static void note_rest(struct c4_routes *r, const C4__V1__Probe *p, uint64_t now_ns)
+{
+	struct c4_flow_way *w = way_of(r, p);
+
+	if (w)
+		note_hops(w, p, now_ns);
 }
 
 static bool is_of(const struct c4_fabric *f, uint32_t nic, uint32_t host)
@@ -141,19 +164,30 @@ static bool is_of(const struct c4_fabric *f, uint32_t nic, uint32_t host)
 	return nic != C4_NONE && f->nics[nic].host == host;
 }
 
+/* Whether it is of a pair of NICs that the teller has a part in. */
+static bool is_between(const struct c4_held_fabric *h, const C4__V1__Probe *p, uint32_t host)
+{
+	uint32_t src = c4_held_fabric_nic_at(h, p->src), dst = c4_held_fabric_nic_at(h, p->dst);
+
+	return src != C4_NONE && dst != C4_NONE && src != dst &&
+	       (is_of(&h->fabric, src, host) || is_of(&h->fabric, dst, host));
+}
+
 static void take_probe(struct c4_routes *r, uint32_t host, const C4__V1__Probe *p, uint64_t now_ns)
 {
-	const struct c4_fabric *f = &r->edition->fabric->fabric;
 	struct c4_seen seen;
 
 	r->counts[C4_ROUTES_PROBES]++;
-	if (!probe_can_be(p) || !c4_report_path(r->edition->fabric, p, &seen) ||
-	    (!is_of(f, seen.src, host) && !is_of(f, seen.dst, host))) {
+	if (!probe_can_be(p) || !is_between(r->edition->fabric, p, host)) {
 		r->counts[C4_ROUTES_PROBES_REFUSED]++;
-		return;
+	} else if (c4_report_path(r->edition->fabric, p, &seen)) {
+		learn(r, p, &seen);
+		note_way(r, p, &seen, now_ns);
+	} else if (p->live) {
+		note_rest(r, p, now_ns);
+	} else {
+		r->counts[C4_ROUTES_PROBES_REFUSED]++;
 	}
-	learn(r, p, &seen);
-	note_way(r, p, &seen, now_ns);
 }
 
 /* ---- doubts ---------------------------------------------------------------------------------- */

@@ -14,6 +14,9 @@
 #define WELL	    3u	 /* … if so many windows in a row say so */
 #define PROBATION   0.5	 /* of its rate */
 #define GIVEN_SLACK 0.99
+/* What carries less than 64 KiB in a window (replies, heartbeats) is as fast as the time to the
+ * peer and back lets it: that says nothing of rates. */
+#define LEAST_GBPS (65536.0 * 8 / (double)C4_SUSPECT_WINDOW_NS)
 
 const char *c4_suspect_state_name(enum c4_suspect_state s)
 {
@@ -267,7 +270,7 @@ static void put_direction(struct c4_suspects *s, const struct c4_edition *e, str
 	struct c4_sense_flow *to = &s->input[*n];
 
 	/* told in this window, or so late in the last one that nobody looked */
-	if (*n == C4_SENSE_FLOWS_MAX || end->sent_gbps <= 0 ||
+	if (*n == C4_SENSE_FLOWS_MAX || end->sent_gbps < LEAST_GBPS ||
 	    end->seen_ns + C4_SUSPECT_WINDOW_NS / 2 < s->window_ns ||
 	    !c4_flow_fresh(x, from, now_ns))
 		return;
@@ -280,8 +283,9 @@ static void put_direction(struct c4_suspects *s, const struct c4_edition *e, str
 		.limited = end->limited,
 	};
 	to->hops = directed(f, f->nics[to->src].leaf, &w->path, to->link);
-	if (w->rtt_ns && now_ns < w->rtt_ns + C4_FLOW_SILENT_NS)
-		memcpy(to->rtt_us, w->rtt_us, sizeof to->rtt_us);
+	for (uint32_t i = 0; i < C4_FLOW_HOPS; i++)
+		if (now_ns < w->rtt_ns[i] + C4_FLOW_SILENT_NS)
+			to->rtt_us[i] = w->rtt_us[i];
 	s->of[*n] = x;
 	s->from[(*n)++] = from;
 }

@@ -13,9 +13,9 @@
 #define SPEED_CAP     1.0   /* faster than expected is as expected */
 #define HEALTHY	      0.7   /* of the peers' speed */
 #define PEERS_MIN     2u    /* connections elsewhere to compare with */
-#define SPREAD	      4.0   /* MADs, scaled to a deviation, below the peers */
+#define SPREAD	      4.0   /* MADs of the ratios, scaled to a deviation, below the peers */
 #define MAD_SCALE     1.4826
-#define MAD_FLOOR     0.02  /* of the median: identical peers are not known that exactly */
+#define MAD_FLOOR     0.02  /* identical peers are not known that exactly */
 #define FULL	      0.7   /* of its rate: a link that carries that is not slow */
 #define CROWD	      1.5   /* connections busy at the same time */
 #define CROWDED	      0.67  /* of the rate of those elsewhere */
@@ -181,7 +181,11 @@ static bool crosses(const struct c4_sense_flow *f, uint32_t link)
 	return false;
 }
 
-/* How fast others are: median, and below what one is outside their spread. False: too few. */
+/*
+ * How fast others are: median, and below what one is outside their spread. The spread is of
+ * ratios: speeds end at 0, so that in plain differences a fairly wide spread would reach down to
+ * there and nothing could ever be outside. False: too few.
+ */
 struct peers {
 	double median, floor;
 };
@@ -199,9 +203,9 @@ static bool peers_of(struct c4_fit *x, const struct c4_sense_input *in, uint32_t
 		return false;
 	ret->median = median(x->sorted, m);
 	for (uint32_t i = 0; i < m; i++)
-		x->sorted[i] = fabs(x->sorted[i] - ret->median);
-	mad = fmax(median(x->sorted, m), MAD_FLOOR * ret->median);
-	ret->floor = ret->median - SPREAD * MAD_SCALE * mad;
+		x->sorted[i] = fabs(log(x->sorted[i] / ret->median));
+	mad = fmax(median(x->sorted, m), MAD_FLOOR);
+	ret->floor = ret->median * exp(-SPREAD * MAD_SCALE * mad);
 	return true;
 }
 
