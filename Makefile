@@ -204,6 +204,7 @@ clean:
 help:
 	@echo "make              build into build/bin and build/lib"
 	@echo "make demo         install what is missing, build, watch a real training with two faults"
+	@echo "make demo-routes  the same training without and with planned routes, on namespaces"
 	@echo "make check        install what the tests need, build, run all tests"
 	@echo "make bench        measure the budgets (table and JSON lines)"
 	@echo "make deps         install build and test packages through apt"

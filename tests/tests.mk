@@ -147,7 +147,7 @@ $(MPI_BENCH): $(B)/bench/%: tests/bench/%.c
 	@echo "  MPICC   $<"
 	$(Q)mpicc -std=gnu11 -O2 -g -Wall -Wextra -o $@ $< -lm -lpthread
 
-.PHONY: unit-bin fuzz-bin nccl-bin lab-bin workloads bench-bin check check-fast bench demo lint
+.PHONY: unit-bin fuzz-bin nccl-bin lab-bin workloads bench-bin check check-fast bench demo demo-routes lint
 unit-bin: $(UNIT) nccl-bin
 nccl-bin: $(NCCL_HOST) $(NCCL_NEXT) $(if $(wildcard tests/nccl/record.c),$(NCCL_RECORD))
 fuzz-bin: $(FUZZ)
@@ -167,3 +167,7 @@ demo:
 	@tests/check/deps.sh install
 	@+$(MAKE) --no-print-directory all $(B)/workloads/ddp
 	@C4_BUILD=$(B) tests/demo.sh
+demo-routes:
+	@tests/check/deps.sh install check
+	@+$(MAKE) --no-print-directory all lab-bin
+	@/usr/bin/python3 -B tests/lab/demo_routes.py --build $(B)

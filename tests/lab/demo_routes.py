@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from fabric import Fabric, PYTHON  # noqa: E402 # pylint: disable=wrong-import-position
+from fabric import Fabric, PYTHON, RING_OPTIONS  # noqa: E402 # pylint: disable=wrong-import-position
 from loop import Loop, elephants  # noqa: E402 # pylint: disable=wrong-import-position
 
 HERE = Path(__file__).resolve().parent
@@ -47,8 +47,9 @@ class Program:
         if self.name == "ddp":
             line = [PYTHON, HERE / "ddp.py", "--steps", str(self.steps), "--width", "900"]
             return bed.train(ORDER, line, env=env, **pipes)
-        line = [self.build / "lab" / "ring", "--steps", str(self.steps)]
-        return [bed.mpirun(ORDER, line, env=env, **pipes)]
+        line = [self.build.resolve() / "lab" / "ring", "--count", "400000",
+                "--steps", str(self.steps), "--seconds", "0"]
+        return [bed.mpirun(ORDER, line, env=env, options=RING_OPTIONS, **pipes)]
 
     def run(self, bed, env=None):
         """Runs it to its end; its results, None if it failed."""
@@ -70,7 +71,7 @@ class Result:
     """What the ranks of one run said."""
 
     def __init__(self, lines):
-        self.it_per_s = min(line["it_per_s"] for line in lines)
+        self.it_per_s = min(line["steps"] / line["seconds"] for line in lines)
         self.sums = {line["checksum"] for line in lines}
         self.bytes_per_step = lines[0].get("parameters", 0) * 4 or lines[0].get("bytes", 0)
         self.ranks = lines[0]["ranks"]
@@ -186,13 +187,13 @@ class Demo:
             say(f"  c4: {named[0]['summary']}")
         say(f"  new routes after {took:.1f} s; the training goes on from its start")
         after = self.run(True)
-        # three spines are left for four flows each way: half speed is the best there is
-        share = after.it_per_s / healthy / 0.5 if after else 0
-        say(f"  {share:.2f} of what the network can still do")
-        if share < 0.8:
-            self.wrong(f"only {share:.2f} of the bound after the fault")
+        share = after.it_per_s / healthy if after else 0
+        say(f"  {share:.2f} of the healthy speed; three spines are left for four connections each "
+            "way, so 0.50 is what the links alone allow")
+        if share < 0.8 * 0.5:
+            self.wrong(f"only {share:.2f} of the healthy speed after the fault")
         return {"replan_s": round(took, 1), "link": name if named else None,
-                "of_bound_after": round(share, 3)}
+                "of_healthy_after": round(share, 3)}
 
     def uses(self, leaf, spine):
         return any(spine in spines for (src, dst), spines in self.loop.routes().items()

@@ -176,6 +176,12 @@ static void set_qps(struct c4_elephants *p, struct c4_elephant *x, uint64_t now_
 	uint32_t n = x->elephants ? x->elephants : 1;
 
 	n = n < C4_ELEPHANT_QPS_MAX ? n : C4_ELEPHANT_QPS_MAX;
+	if (n <= x->qps)
+		x->more_ns = 0;
+	else if (!x->more_ns)
+		x->more_ns = now_ns;
+	if (x->qps && n > x->qps && now_ns < x->more_ns + C4_ELEPHANT_MORE_NS)
+		return;
 	if (n >= x->qps || now_ns >= x->qps_ns + p->config.keep_ns) {
 		p->changed |= n != x->qps;
 		x->qps = n;

@@ -18,6 +18,8 @@
 #define C4_ELEPHANTS_MAX      65536u
 #define C4_ELEPHANT_QPS_MAX   8u /* slots that agents have for two hosts (c4/route.h) */
 #define C4_ELEPHANT_PROVEN_NS 2000000000ull
+/* A job that ended and one that began stand side by side for as long as reports are believed. */
+#define C4_ELEPHANT_MORE_NS   (C4_FLOW_FRESH_NS + C4_ELEPHANT_PROVEN_NS)
 #define C4_ELEPHANT_STEADY_NS 10000000000ull
 #define C4_ELEPHANT_PREFIX    "flow:" /* of the connections' ids */
 
@@ -35,6 +37,7 @@ struct c4_elephant {
 	uint64_t last_ns;   /* when it last did */
 	uint64_t qps_ns;    /* when it last had so many */
 	uint64_t other_ns;  /* since when the weight would be another; 0: it is right */
+	uint64_t more_ns; /* since when there are more connections than planned; 0: there are not */
 	float weight;
 	uint32_t qps; /* 0: not planned */
 };

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Routes on live traffic, all parts together: an unmodified MPI program on the bed, planner,
+collector and agents as users run them."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from conftest import BUILD
+from demo_routes import ORDER
+from fabric import RING_OPTIONS
+from loop import Loop, elephants
+
+RING = str(BUILD / "lab" / "ring")
+OUT = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+SPINES = {f"spine{i}" for i in range(1, 5)}
+
+
+@pytest.fixture
+def loop(bed, tmp_path):
+    with Loop(bed, BUILD, tmp_path / "c4") as parts:
+        yield parts
+
+
+def start(bed, steps, env=None):
+    line = [RING, "--count", "200000", "--steps", str(steps), "--seconds", "0"]
+    return bed.mpirun(ORDER, line, env=env, options=RING_OPTIONS, **OUT)
+
+
+def result(job, timeout=90):
+    out, err = job.communicate(timeout=timeout)
+    assert job.returncode == 0, err
+    said = json.loads(out)
+    assert said["wrong"] == 0
+    return said
+
+
+def ways(bed):
+    """{(source, destination): spine} of what carries much."""
+    return {pair: max(spines, key=spines.get) for pair, spines in elephants(bed).items()}
+
+
+def learn(bed, loop):
+    """One run that agents see; its traffic becomes demand, and the demand routes."""
+    said = result(start(bed, 8))
+    pairs = set(ways(bed))
+    assert len(pairs) == len(ORDER)
+    assert loop.until(lambda: pairs <= set(loop.routes()), 20), "not all became demand"
+    for leaf in (1, 2):
+        used = [spines[0] for (src, _), spines in loop.routes().items()
+                if bed.leaf_of(src) == leaf and (src, _) in pairs]
+        assert sorted(used) == sorted(SPINES), "a spine for each"
+    return said, pairs
+
+
+def test_next_run_takes_the_planned_paths(bed, loop):
+    before, pairs = learn(bed, loop)
+    for _ in range(2):
+        bed.truth_reset()
+        after = result(start(bed, 8, loop.pinned()))
+        seen, routes = ways(bed), loop.routes()
+        assert set(seen) == pairs
+        assert {pair: [spine] for pair, spine in seen.items()} == {p: routes[p] for p in pairs}
+        assert after["checksum"] == before["checksum"]
+
+
+@pytest.mark.long
+def test_weak_link_is_named_and_left(bed, loop):
+    learn(bed, loop)
+    spine = next(s[0] for (src, _), s in sorted(loop.routes().items()) if src == "h1")
+    job = start(bed, 10000, loop.pinned())
+    bed.truth_reset()
+    assert loop.until(lambda: len(ways(bed)) == len(ORDER), 30)
+    bed.link(1, int(spine.removeprefix("spine"))).degrade(10)
+    began = time.monotonic()
+    assert loop.until(lambda: spine not in {s for (a, b), found in loop.routes().items()
+                                            for s in found}, 40), "still planned with"
+    assert time.monotonic() - began <= 15
+    named = loop.until(lambda: loop.incidents("slow-link"), 10)
+    assert [i["culprit"]["link"] for i in named] == [f"leaf1-{spine}"]
+    bed.end(job)
+    bed.truth_reset()
+    result(start(bed, 8, loop.pinned()))
+    assert spine not in ways(bed).values()
+
+
+def test_job_outlives_agents_and_planner(bed, loop):
+    learn(bed, loop)
+    job = start(bed, 60, loop.pinned())
+    bed.truth_reset()
+    assert loop.until(lambda: len(ways(bed)) == len(ORDER), 30)
+    for host in bed.hosts():
+        loop.kill(f"agent {host}")
+    loop.kill("planner")
+    result(job)
+    result(start(bed, 4, loop.pinned()))  # nobody to ask: as without c4
