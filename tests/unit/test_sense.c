@@ -139,6 +139,39 @@ static void test_slow_link_is_named(void **state)
 	assert_true(f->speed < 0.2 && f->peers > 0.9);
 }
 
+static void vary_peers(struct net *n)
+{
+	static const double gbps[] = {4.5, 9.5, 6.0, 8.5, 5.0, 7.5};
+
+	for (uint32_t i = 2; i < n->n; i++)
+		n->flows[i].busy_gbps = gbps[i - 2];
+}
+
+/* Short bursts are measured badly: healthy speeds from a half to one are still far from a tenth. */
+static void test_peers_that_vary(void **state)
+{
+	struct net *n = *state;
+
+	slow_uplink(n);
+	vary_peers(n);
+	steps(n, 3);
+	assert_int_equal(only_finding(n)->link, up(0, 0));
+	assert_true(only_finding(n)->confirmed);
+}
+
+/* … but not from a third. */
+static void test_slow_within_their_spread(void **state)
+{
+	struct net *n = *state;
+
+	slow_uplink(n);
+	vary_peers(n);
+	n->flows[0].busy_gbps = n->flows[1].busy_gbps = 1.4; /* of a half of the link each */
+	n->flows[0].gbps = n->flows[1].gbps = 1.4;
+	steps(n, 4);
+	assert_int_equal(n->r.n_findings, 0);
+}
+
 /* In lock-step everybody waits for the slow link: the others are busy a twentieth of the time. */
 static void test_peers_that_wait_for_it(void **state)
 {
@@ -461,6 +494,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_slow_link_is_named),
+		T(test_peers_that_vary),
+		T(test_slow_within_their_spread),
 		T(test_peers_that_wait_for_it),
 		T(test_two_of_four_windows_do_not_confirm),
 		T(test_slow_but_within_margin_is_none),
