@@ -27,6 +27,9 @@ def test_slow_rank_is_named_and_its_victims_are_not(start, rank, factor, node):
     assert f"rank {rank}" in job.said(), "not announced"
 
 
+# Where ranks queue for cores, averages over 10 s decide, and these take longer to forget than the
+# job lasts.
+@pytest.mark.alone
 @pytest.mark.long
 def test_slow_rank_recovers(start):
     job = start(grid("--slow", f"2:1.5:{FAULT_AT}:10", seconds=32))
