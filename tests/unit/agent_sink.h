@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct sink {
 	int stop[2]; /* pipe: closing its end wakes the thread */
 	char address[32];
 	pthread_t thread;
+	sem_t up; /* the thread has begun, and holds no lock of the C library's any more */
 	sink_take *take;
 	void *arg;
 };
@@ -103,6 +105,7 @@ static inline void *sink_run(void *arg)
 						 {.fd = s->listener, .events = POLLIN}};
 	nfds_t n = 2;
 
+	sem_post(&s->up);
 	while (poll(p, n, -1) >= 0 && !p[0].revents) {
 		for (nfds_t i = 2; i < n; i++) {
 			if (!p[i].revents || sink_serve(s, p[i].fd))
@@ -119,7 +122,11 @@ static inline void *sink_run(void *arg)
 	return NULL;
 }
 
-/* port 0: any. Fills in s->address. False: cannot listen there. */
+/*
+ * port 0: any. Fills in s->address. False: cannot listen there. Returns once the thread waits:
+ * one that is only beginning holds locks (a sanitizer's above all) that a child forked now would
+ * never see released.
+ */
 static inline bool sink_start(struct sink *s, int port, sink_take *take, void *arg)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
@@ -135,13 +142,18 @@ static inline bool sink_start(struct sink *s, int port, sink_take *take, void *a
 	    getsockname(s->listener, (struct sockaddr *)&a, &n) || pipe2(s->stop, O_CLOEXEC))
 		return false;
 	snprintf(s->address, sizeof s->address, "127.0.0.1:%d", ntohs(a.sin_port));
-	return pthread_create(&s->thread, NULL, sink_run, s) == 0;
+	if (sem_init(&s->up, 0, 0) || pthread_create(&s->thread, NULL, sink_run, s))
+		return false;
+	while (sem_wait(&s->up))
+		; /* a signal */
+	return true;
 }
 
 static inline void sink_stop(struct sink *s)
 {
 	close(s->stop[1]);
 	pthread_join(s->thread, NULL);
+	sem_destroy(&s->up);
 	close(s->stop[0]);
 	close(s->listener);
 }
