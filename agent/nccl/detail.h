@@ -12,12 +12,14 @@
  * C4_NCCL_DETAIL=off leaves the duty cycle out, =on tells steps always.
  *
  * Two things make it so:
- *   gate	NCCL reads its mask at a call of the program, before it tells of that call. So a
- *call opens the gate for the next one: as soon as the next operation of any communicator is chosen,
- *or goes into a graph (what is captured with the gate closed never tells steps, with it open at
- *each replay). Rather too wide than too narrow. filter	a proxy of an operation that was not chosen
- *is refused, so nothing follows of it. A communicator that is never used again does not hold the
- *gate open: wishes fade.
+ *	gate	NCCL reads its mask at a call of the program, before it tells of that call. So a
+ *		call opens the gate for the next one: as soon as the next operation of any
+ *		communicator is chosen, or goes into a graph (what is captured with the gate
+ *		closed never tells steps, with it open at each replay). Rather too wide than too
+ *		narrow.
+ *	filter	a proxy of an operation that was not chosen is refused, so nothing follows of it.
+ *
+ * A communicator that is never used again does not hold the gate open: wishes fade.
  *
  * Any thread.
  */

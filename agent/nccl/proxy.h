@@ -3,7 +3,7 @@
  * proxy.h - proxy operations and their steps, as progress of connections.
  *
  * A proxy operation moves the part of a collective, or of a message, that one channel exchanges
- *with one peer through the network, in steps of which up to 8 are on their way:
+ * with one peer through the network, in steps of which up to 8 are on their way:
  *
  *	sender    start, GPU_WAIT (the GPU has to produce), PEER_WAIT (the peer has to post its
  *		  buffer; told again and again), SENDING (posted), stop (completed)

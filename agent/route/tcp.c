@@ -6,8 +6,7 @@
  *	bind(addr, 0)   planned?   IP_BIND_ADDRESS_NO_PORT: the address now, the port later
  *	getsockname()              no port yet: choose one now, as bind() would have
  *	listen()                   the kernel chooses one, nothing to do
- *	connect(peer)   planned?   bind(src, port) for the first port of the emptiest slot that is
- *free
+ *	connect(peer)   planned?   bind(src, port) for the first free port of the emptiest slot
  *
  * A program must never see an error that it would not have seen without us. A port is therefore
  * taken before connect(), and exclusively: SO_REUSEADDR and SO_REUSEPORT are put off while we

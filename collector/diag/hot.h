@@ -5,15 +5,17 @@
  *
  *	hot source(s) of one node		TX	that node's sending side
  *	hot destination(s) of one node		RX	its receiving side
- *	hot cells between two nodes		LINK	the path, or either end: cannot always be
- *told hot cells into and out of one node	NODE	its interface, direction not known hot cells
- *of several sources and destinations, or half of either		BLOCK	something they share
+ *	hot cells between two nodes		LINK	the path, or either end: cannot
+ *							always be told
+ *	hot cells into and out of one node	NODE	its interface, direction not known
+ *	hot cells of several sources and
+ *	destinations, or half of either		BLOCK	something they share
  *
  * Hot means: beyond what is usual by MARGIN at least, and out of the others' spread (MAD, limit
  * grown with how many are looked at). Where the fit has fewer than eight cells more than sources
- *and destinations, one must take twice the time. Cells of a hot source or destination are its
- *cells, whatever is left of them. Connections of ranks on the same two nodes (rails) count as one
- *pair: a node has one cause.
+ * and destinations, one must take twice the time. Cells of a hot source or destination are its
+ * cells, whatever is left of them. Connections of ranks on the same two nodes (rails) count as one
+ * pair: a node has one cause.
  */
 #ifndef C4_COLLECTOR_DIAG_HOT_H
 #define C4_COLLECTOR_DIAG_HOT_H

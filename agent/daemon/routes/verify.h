@@ -5,9 +5,11 @@
  *	samples  every few seconds some published ports: a live connection's where raw probes may be
  *	         sent, else one that nobody uses. One that takes another path is a suspicion: all
  *	         ports of that slot's source are then sampled more; a second one is a doubt: what
- *was seen from there is forgotten, looked for anew, and the planner is told. watches  connections
- *that the planner wants to know the hops of: round-trip time of each hop, the smallest of a few
- *tries (raw probes only). A hop that does not answer is no evidence. All on the loop's thread.
+ *	         was seen from there is forgotten, looked for anew, and the planner is told.
+ *	watches  connections that the planner wants to know the hops of: round-trip time of each
+ *	         hop, the smallest of a few tries (raw probes only).
+ *
+ * A hop that does not answer is no evidence. All on the loop's thread.
  */
 #ifndef C4_AGENT_ROUTES_VERIFY_H
 #define C4_AGENT_ROUTES_VERIFY_H
