@@ -6,7 +6,7 @@
  * A switch with nodes is a leaf, one above leaves a spine, one above spines a core; several
  * switches above one are allowed. A line's LinkSpeed, if it is a number above 0, is the rate of
  * the links it lists, else they get C4_SLURM_GBPS. A node below k leaves gets NICs r0p0 … r<k-1>p0
- *in order of lines. Silent: mistakes go to the complaints. One thread.
+ * in order of lines. Silent: mistakes go to the complaints. One thread.
  */
 #ifndef C4_PLANNER_IO_SLURM_TOPOLOGY_H
 #define C4_PLANNER_IO_SLURM_TOPOLOGY_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * nccl_event KIND N [nothing]: N operations, as NCCL tells of them, into the profiler plugin; only
- *the events of one kind are made inside measured(), whose instructions callgrind counts. nothing:
- *into functions that do nothing.
+ * the events of one kind are made inside measured(), whose instructions callgrind counts. With
+ * "nothing" they go into functions that do nothing.
  *
  *	call (an API call), group, coll, coll-stop, kernel, kernel-time, kernel-stop, proxy,
  *	proxy-stop, step, gpu-wait, gpu-ready, peer-wait (told again and again), state, step-stop

@@ -6,8 +6,7 @@
  *
  *	u8 options, then patches: u24 offset, u8 length, bytes
  *
- * options: 1 the file is the input itself, 2 cut the file behind the last patch, 4 the owner is
- *gone
+ * options: 1 the file is the input itself, 2 cut the file behind the last patch, 4 the owner is gone
  */
 #include <fcntl.h>
 #include <stdbool.h>

@@ -5,10 +5,11 @@
  * With L leaves per rail and plane, S spines, H hosts per leaf, R rails, P planes:
  *	host i (0 … L·H − 1)     h<i>, in group i / H
  *	its NIC r<r>p<p>         under leaf<(p·R + r)·L + i / H>
- *	spines of plane p        spine<p·S> …, one link to each leaf of the plane, shared by its
- *rails With N ≥ 2 pods each rail's L leaves are cut into N equal runs, S counts the spines of one
- *plane of one pod: spine<(p·N + pod)·S + s>, linked to the leaves of its pod only. Core group s of
- *a plane, core<(p·S + s)·C> …, joins spine s of each of the plane's pods, one link each. Pure.
+ *	spines of plane p        spine<p·S> …, one link to each leaf of the plane, shared by rails
+ *
+ * With N ≥ 2 pods each rail's L leaves are cut into N equal runs, S counts the spines of one
+ * plane of one pod: spine<(p·N + pod)·S + s>, linked to the leaves of its pod only. Core group s of
+ * a plane, core<(p·S + s)·C> …, joins spine s of each of the plane's pods, one link each. Pure.
  */
 #ifndef C4_PLANNER_CLOS_H
 #define C4_PLANNER_CLOS_H

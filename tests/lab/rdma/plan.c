@@ -7,8 +7,8 @@
  *	plan stats DIR NODE			says what they counted, and the claims, in JSON
  *
  * FILE has a line for each planned pair: SRC DST SLOT..., addresses in dots, and a slot's ports
- *with commas between them. All of it is for RoCE. When the file is replaced the table follows: a
- *slot whose ports are others now has moved. DIR must be in memory (processes map the table shared).
+ * with commas between them. All of it is for RoCE. When the file is replaced the table follows: a
+ * slot whose ports are others now has moved. DIR must be in memory (processes map the table shared).
  */
 #include "c4/route.h"
 

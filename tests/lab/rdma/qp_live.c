@@ -6,13 +6,13 @@
  *	AV			also while it drains: what it sends again takes the new path
  *	STATE|AV (SQD to SQD)	once it has drained; PORT or TIMEOUT may be changed with it
  * RTS to RTS with AV, RTS to SQD with AV, SQD to RTS with AV, CUR_STATE with AV and PATH_MTU with
- *AV are refused (EINVAL). step_trial asks for all of them.
+ * AV are refused (EINVAL). step_trial asks for all of them.
  *
  * A queue pair in SQD ends what it has begun (it drains: sq_draining of ibv_query_qp), and holds
  * back what is posted and not begun, and what is posted later. While it drains, every change of its
  * state is refused, the way back to RTS, too: so one that is on a dead path leaves it with AV
- *alone, or not at all (step_rescue). Back in RTS it does not go on with what it held back, not
- *until somebody rings its doorbell: a program that only waits would wait for ever (step_held).
+ * alone, or not at all (step_rescue). Back in RTS it does not go on with what it held back, not
+ * until somebody rings its doorbell: a program that only waits would wait for ever (step_held).
  *
  * The responder's half goes on all the time; its acknowledgements use this end's label, too.
  */
