@@ -161,7 +161,7 @@ check-fast:
 	@C4_BUILD=$(B) tests/check/run.sh fast
 lint: all
 	@tests/check/layers.sh && tests/check/imports.sh $(LIB)
-bench: all bench-bin workloads
+bench: all bench-bin workloads lab-bin
 	@C4_BUILD=$(B) tests/bench/run.py
 demo:
 	@tests/check/deps.sh install

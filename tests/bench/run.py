@@ -398,6 +398,16 @@ def hang_latency(table, quick):
     detection(table, quick, "hang", "hang-rank", faults, [(50, 5), (90, 5), (99, 10)])
 
 
+def routes(table, quick):
+    """Links and wrong port maps, on a bed of namespaces where one can be made."""
+    line = [REPO / "tests" / "lab" / "measure.py", "--build", BUILD] + ["--quick"] * quick
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, timeout=600, check=False)
+    if done.returncode:
+        raise Failed(f"tests/lab/measure.py: exit status {done.returncode}")
+    for text in done.stdout.splitlines():
+        table.add_line(json.loads(text))
+
+
 def slow_latency(table, quick):
     faults = [("--slow", f"{rank}:{factor}:8")
               for rank, factor in ((5, 1.1), (2, 1.3), (7, 1.8), (3, 1.1))]
@@ -414,6 +424,7 @@ BENCHES = {
     "upstream": upstream,
     "hang": hang_latency,
     "slow": slow_latency,
+    "routes": routes,
     "programs": own_programs,
 }
 

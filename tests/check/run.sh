@@ -104,19 +104,19 @@ at_once() {
 	rm -rf "$logs/each"
 	mkdir "$logs/each"
 	for lane in $(seq "$jobs"); do
-		lane_of "$work" "$lane" "$@" &
+		lane_of "$work" "$@" &
 	done
 	wait
 	cat "$logs"/each/*.log
 }
 
-# Every $jobs-th item.
+# Whatever no other lane has taken: a directory can be made only once.
 lane_of() {
-	work=$1 lane=$2 turn=0
-	shift 2
+	work=$1
+	shift
 	for item in "$@"; do
-		turn=$((turn % jobs + 1))
-		[ "$turn" -ne "$lane" ] || "$work" "$item" >"$logs/each/${item##*/}.log" 2>&1
+		mkdir "$logs/each/${item##*/}.taken" 2>/dev/null || continue
+		"$work" "$item" >"$logs/each/${item##*/}.log" 2>&1
 	done
 }
 

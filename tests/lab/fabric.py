@@ -335,6 +335,13 @@ class Fabric(Shape):
         for leaf, table in list(self.drops):
             self._undrop(leaf, table)
 
+    def reseed(self, seed, leaves=None):
+        """These leaves (default: all) spread connections otherwise from now on, as after a
+        change of the switches' configuration: live connections change their paths, too."""
+        for leaf in leaves or self.leaf_numbers():
+            self.call(f"leaf{leaf}",
+                      ["sysctl", "-qw", f"net.ipv4.fib_multipath_hash_seed={seed}"])
+
     # ---- what really happened ----------------------------------------------------------------
 
     def truth(self, count="bytes"):

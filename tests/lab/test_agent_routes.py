@@ -85,10 +85,6 @@ class Scene:
         truth = self.bed.probe(host, peer, ports, dport, proto)
         return [{truth.get(port) for port in slot["ports"]} for slot in slots]
 
-    def set_seed(self, leaf, seed):
-        path = "net.ipv4.fib_multipath_hash_seed"
-        self.bed.call(f"leaf{leaf}", ["sysctl", "-qw", f"{path}={seed}"])
-
     def probes_sent(self, host):
         return self.last(host).get("probes_sent", 0)
 
@@ -162,7 +158,7 @@ def test_plan_and_epoch(scene):
                  [{"spine2"}], 5)
     assert scene.dest("h1", "h3", 5000)["slots"][0]["moved"] == 1
     after = scene.quiet("h1")
-    scene.set_seed(1, 99)  # as after a link event: the planner says so
+    scene.bed.reseed(99, [1])  # as after a link event: the planner says so
     scene.plan["switches"][0]["epoch"] += 1
     scene.tell()
     assert until(lambda: scene.spines("h1", "h3", 5000, scene.dest("h1", "h3", 5000)["slots"]) ==
@@ -191,7 +187,7 @@ def test_changed_seed_is_noticed(scene):
                                  if f["dport"] == sport), None), 5)
     assert theirs and not theirs.get("initiated") and theirs["received_bytes"] > 1e6
 
-    scene.set_seed(1, 4242)
+    bed.reseed(4242, [1])
     begun = time.monotonic()
     assert until(lambda: any(r["doubts"] for r in scene.reports("h1")), 20), "no doubt"
     print(f"doubt after {time.monotonic() - begun:.1f} s")
