@@ -146,8 +146,17 @@ unit_one() {
 	fi
 }
 
+# Whole programs go to a lane: those that take longest go first.
 unit_run() {
-	at_once unit_one "$@"
+	first= others=
+	for program in "$@"; do
+		case $program in
+		*/test_nccl_stream | */test_oracle_linear | */test_assign) first="$first $program" ;;
+		*) others="$others $program" ;;
+		esac
+	done
+	# shellcheck disable=SC2086 # names without blanks
+	at_once unit_one $first $others
 }
 
 part_unit() {
@@ -213,7 +222,7 @@ pytests() {
 		count 0 1 0
 		return
 	fi
-	/usr/bin/python3 - "$xml" >"$logs/junit" <<-'END'
+	/usr/bin/python3 - "$xml" >"$xml.sums" <<-'END'
 		import sys, xml.etree.ElementTree as tree
 		suite = tree.parse(sys.argv[1]).getroot().find("testsuite")
 		bad = int(suite.get("failures")) + int(suite.get("errors"))
@@ -224,16 +233,37 @@ pytests() {
 		        print("skip", case.get("name") + ":", skip.get("message"))
 	END
 	# shellcheck disable=SC2046
-	count $(head -n 1 "$logs/junit")
-	sed -n 's/^skip //p' "$logs/junit" >>"$reasons"
+	count $(head -n 1 "$xml.sums")
+	sed -n 's/^skip //p' "$xml.sums" >>"$reasons"
 }
 
-# The jobs under test mostly sleep: two at a time, but for those that want the machine.
+# Jobs under test, three at a time: MPI spins while it waits, but gives its core away.
 part_e2e() {
-	pytests e2e "$root" tests/e2e -n 2 -m "not alone$not_long"
+	pytests e2e "$root" tests/e2e -n 3 -m "not alone and not crowded and not paired and not asleep$not_long"
 }
 
+# Two at a time: whether a rank is slow is seen where ranks get their cores.
+part_e2e_paired() {
+	pytests e2e_paired "$root" tests/e2e -n 2 -m "paired and not alone$not_long"
+}
+
+# Many at a time: they wait and need no core, but for the guest of the RDMA bed, which needs one.
+part_asleep() {
+	pytests rdma "$root" tests/lab/test_rdma.py -m "${not_long# and }" >"$logs/rdma.log" 2>&1 &
+	[ "$fast" = 1 ] || gpu_pretend >"$logs/gpu-pretend.log" 2>&1 &
+	pytests e2e_asleep "$root" tests/e2e -n 3 -m "asleep and not crowded$not_long"
+	wait
+	cat "$logs/rdma.log" "$logs/gpu-pretend.log"
+}
+
+# The script for a machine with a GPU: without one, that it works.
+gpu_pretend() {
+	C4_BUILD=$root one pretend timeout -k 10 300 tests/gpu/run.py --pretend
+}
+
+# The crowded ones crowd each other, too.
 part_e2e_alone() {
+	pytests e2e_crowded "$root" tests/e2e -n 2 -m "crowded$not_long"
 	pytests e2e_alone "$root" tests/e2e -m "alone$not_long"
 }
 
@@ -258,13 +288,12 @@ part_e2e_asan() {
 
 # Real programs over namespaces and their shaped links: nothing beside them.
 part_lab() {
-	pytests lab "$root" tests/lab -m "${not_long# and }"
+	pytests lab "$root" tests/lab --ignore tests/lab/test_rdma.py -m "${not_long# and }"
 }
 
-# The script for a machine with a GPU: without one, only that it works.
+# Real NCCL, where there is a GPU.
 part_gpu() {
 	status=0
-	C4_BUILD=$root one pretend timeout -k 10 300 tests/gpu/run.py --pretend
 	C4_BUILD=$root timeout -k 10 400 tests/gpu/run.py --only healthy,stopped,dropped --budget 300 ||
 		status=$?
 	case $status in
@@ -284,6 +313,8 @@ if [ "$fast" = 0 ]; then
 	part fuzz part_fuzz
 fi
 part e2e part_e2e
+part e2e-paired part_e2e_paired
+part asleep part_asleep
 part e2e-alone part_e2e_alone
 part lab part_lab
 [ "$fast" = 1 ] || part e2e-asan part_e2e_asan

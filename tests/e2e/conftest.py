@@ -40,6 +40,9 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes longer than half a minute")
     config.addinivalue_line("markers", "sanitized: also run with sanitized daemons")
     config.addinivalue_line("markers", "alone: needs the cores for itself, or a quiet machine")
+    config.addinivalue_line("markers", "crowded: makes a crowd on the cores itself")
+    config.addinivalue_line("markers", "paired: one other job beside it is all it can bear")
+    config.addinivalue_line("markers", "asleep: hardly needs a core; beside jobs that do not either")
 
 
 def pytest_collection_modifyitems(items):

@@ -11,6 +11,8 @@ import pytest
 
 from conftest import BUILD, REPO, free_port, mpirun, program, until
 
+pytestmark = pytest.mark.asleep
+
 RANKS = 4
 
 

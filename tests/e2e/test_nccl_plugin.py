@@ -19,6 +19,7 @@ RECORDED = sorted((REPO / "tests" / "nccl" / "streams" / "recorded").glob("*/exp
 NONE, STOPPED_LINK, SLOW_TX, SLOW_RX, SLOW_LINK, LATE_KERNEL, NEVER_ENTERS, LATE_HOST = range(8)
 
 pytestmark = [
+    pytest.mark.asleep,
     pytest.mark.skipif(not HOST.exists(), reason="no nccl_host built"),
     pytest.mark.skipif(not PLUGIN.exists(), reason="no libnccl-profiler-c4.so built"),
 ]
@@ -73,21 +74,18 @@ def test_rank_that_never_enters(start):
     job.blames("hang-rank", [2], "n2")
 
 
-@pytest.mark.alone
 def test_late_rank_is_named_and_its_neighbours_are_not(start):
     job = run(start, scene("training", fault=LATE_KERNEL, victim=2, seconds=20))
     assert job.wait(60) == 0, job.said()
     job.blames("slow-rank", [2], "n2")
 
 
-@pytest.mark.alone
 def test_late_host_is_named_and_its_neighbours_are_not(start):
     job = run(start, scene("training", fault=LATE_HOST, victim=1, seconds=20))
     assert job.wait(60) == 0, job.said()
     job.blames("slow-rank", [1], "n1")
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("fault, kind, culprits", [
     (SLOW_TX, "slow-tx", {1}),
     (SLOW_RX, "slow-rx", {1}),
@@ -116,7 +114,7 @@ def crowd():
         loop.wait()
 
 
-@pytest.mark.alone
+@pytest.mark.crowded
 @pytest.mark.long
 @pytest.mark.parametrize("name, fault, culprits", [
     ("training", NONE, set()),
@@ -133,7 +131,6 @@ def test_crowded_cores_are_no_slow_path(start, crowd, name, fault, culprits):
     assert {r for i in told for r in i["culprit"]["ranks"]} <= culprits, told
 
 
-@pytest.mark.alone
 @pytest.mark.long
 def test_transport_is_seen_without_asking_for_it_all_the_time(start):
     """The duty cycle and the collector's suspicion are enough to name a slow path."""

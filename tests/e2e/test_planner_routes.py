@@ -11,6 +11,8 @@ from conftest import free_port, http, program, until
 from route_wire import FakeAgent, encode, ip
 from test_planner import Planner
 
+pytestmark = pytest.mark.asleep
+
 LEAVES = SPINES = 4
 HOSTS = 8
 GBPS = 0.4

@@ -7,6 +7,8 @@ import pytest
 
 from conftest import mpirun, named, parse_time, workload
 
+pytestmark = pytest.mark.paired
+
 PERIOD, PAUSE, CYCLES = 10, 20, 4  # a pause every 30 s
 
 

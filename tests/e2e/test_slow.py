@@ -5,6 +5,8 @@ import pytest
 
 from conftest import MPI_OPTIONS, mpirun, until, workload
 
+pytestmark = pytest.mark.paired
+
 FAULT_AT = 4
 
 
