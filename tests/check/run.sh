@@ -103,8 +103,10 @@ at_once() {
 	shift
 	rm -rf "$logs/each"
 	mkdir "$logs/each"
-	for lane in $(seq "$jobs"); do
+	lanes=$jobs
+	while [ "$lanes" -gt 0 ]; do
 		lane_of "$work" "$@" &
+		lanes=$((lanes - 1))
 	done
 	wait
 	cat "$logs"/each/*.log
@@ -148,7 +150,7 @@ unit_one() {
 
 # Whole programs go to a lane: those that take longest go first.
 unit_run() {
-	first= others=
+	first='' others=''
 	for program in "$@"; do
 		case $program in
 		*/test_nccl_stream | */test_oracle_linear | */test_assign) first="$first $program" ;;
@@ -239,21 +241,27 @@ pytests() {
 
 # Jobs under test, three at a time: MPI spins while it waits, but gives its core away.
 part_e2e() {
-	pytests e2e "$root" tests/e2e -n 3 -m "not alone and not crowded and not paired and not asleep$not_long"
+	pytests e2e "$root" tests/e2e -n 3 --dist worksteal -m "not alone and not crowded and not paired and not asleep$not_long"
 }
 
 # Two at a time: whether a rank is slow is seen where ranks get their cores.
 part_e2e_paired() {
-	pytests e2e_paired "$root" tests/e2e -n 2 -m "paired and not alone$not_long"
+	pytests e2e_paired "$root" tests/e2e -n 2 --dist worksteal -m "paired and not alone$not_long"
 }
 
 # Many at a time: they wait and need no core, but for the guest of the RDMA bed, which needs one.
 part_asleep() {
-	pytests rdma "$root" tests/lab/test_rdma.py -m "${not_long# and }" >"$logs/rdma.log" 2>&1 &
-	[ "$fast" = 1 ] || gpu_pretend >"$logs/gpu-pretend.log" 2>&1 &
-	pytests e2e_asleep "$root" tests/e2e -n 3 -m "asleep and not crowded$not_long"
+	mkdir "$logs/asleep"
+	lab_file rdma >"$logs/asleep/rdma.log" 2>&1 &
+	lab_file agent_routes >"$logs/asleep/agent_routes.log" 2>&1 &
+	[ "$fast" = 1 ] || gpu_pretend >"$logs/asleep/gpu.log" 2>&1 &
+	pytests e2e_asleep "$root" tests/e2e -n 3 --dist worksteal -m "asleep and not crowded$not_long"
 	wait
-	cat "$logs/rdma.log" "$logs/gpu-pretend.log"
+	cat "$logs"/asleep/*.log
+}
+
+lab_file() {
+	pytests "lab_$1" "$root" "tests/lab/test_$1.py" -m "${not_long# and }"
 }
 
 # The script for a machine with a GPU: without one, that it works.
@@ -275,10 +283,11 @@ part_e2e_asan() {
 	cp -al "$root/address-undefined/bin" "$b/bin"
 	cp -al "$root/lib" "$b/lib"
 	cp -al "$root/workloads" "$b/workloads"
+	[ ! -d "$root/nccl" ] || cp -al "$root/nccl" "$b/nccl"
 	ASAN_OPTIONS=abort_on_error=1:log_path=$logs/asan
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$logs/ubsan
 	export ASAN_OPTIONS UBSAN_OPTIONS
-	pytests e2e_asan "$b" tests/e2e -n 2 -m sanitized
+	pytests e2e_asan "$b" tests/e2e -n 3 --dist worksteal -m sanitized
 	for report in "$logs"/asan.* "$logs"/ubsan.*; do
 		[ -e "$report" ] || continue
 		cat "$report"
@@ -288,7 +297,8 @@ part_e2e_asan() {
 
 # Real programs over namespaces and their shaped links: nothing beside them.
 part_lab() {
-	pytests lab "$root" tests/lab --ignore tests/lab/test_rdma.py -m "${not_long# and }"
+	pytests lab "$root" tests/lab --ignore tests/lab/test_rdma.py \
+		--ignore tests/lab/test_agent_routes.py -m "${not_long# and }"
 }
 
 # Real NCCL, where there is a GPU.
