@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct question {
 	uint8_t proto;
 	uint32_t dst;
 	uint16_t dport;
+	const struct c4_route_dest *taken; /* NULL, or what the table has, and is of no use */
 	uint64_t now_ns, end_ns, part_ns;
 	uint64_t asked_ns; /* last; 0: not yet */
 };
@@ -66,12 +68,30 @@ static int ask(const struct c4_rtable *t, struct question *q)
 	}
 	if (q->asked_ns && q->now_ns - q->asked_ns < q->part_ns)
 		return 0;
-	if (c4_attach_ask(q->proto, q->dst, q->dport))
+	if (c4_attach_ask(q->proto, q->dst, q->dport, q->taken != NULL))
 		return -ENOTCONN;
 	if (!q->asked_ns)
 		c4_rtable_count(t, C4_ROUTE_STAT_ASKED);
 	q->asked_ns = q->now_ns;
 	return 0;
+}
+
+static bool has_port(const struct c4_route_dest *d, uint16_t port)
+{
+	for (uint32_t i = 0; i < d->nslots && i < C4_ROUTE_SLOTS; i++)
+		for (uint32_t k = 0; k < d->slot[i].nports && k < C4_ROUTE_PORTS; k++)
+			if (d->slot[i].port[k] == port)
+				return true;
+	return false;
+}
+
+static bool has_others(const struct c4_route_dest *d, const struct c4_route_dest *than)
+{
+	for (uint32_t i = 0; i < d->nslots && i < C4_ROUTE_SLOTS; i++)
+		for (uint32_t k = 0; k < d->slot[i].nports && k < C4_ROUTE_PORTS; k++)
+			if (!has_port(than, d->slot[i].port[k]))
+				return true;
+	return false;
 }
 
 static int look_or_ask(const struct c4_rtable *t, struct question *q, struct c4_route_dest *ret)
@@ -82,7 +102,7 @@ static int look_or_ask(const struct c4_rtable *t, struct question *q, struct c4_
 		int at = c4_rtable_dest(t, q->proto, q->dst, q->dport, q->now_ns, ret);
 		int rc;
 
-		if (at != -ENOENT)
+		if (at != -ENOENT && (at < 0 || !q->taken || has_others(ret, q->taken)))
 			return at;
 		rc = ask(t, q);
 		if (rc)
@@ -92,11 +112,11 @@ static int look_or_ask(const struct c4_rtable *t, struct question *q, struct c4_
 	}
 }
 
-int c4_route_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
-		   struct c4_route_dest *ret)
+static int ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
+		 const struct c4_route_dest *taken, struct c4_route_dest *ret)
 {
 	uint64_t now = c4_mono_ns(), wait = wait_ns(t);
-	struct question q = {proto, dst, dport, now, now + wait, wait / REPEATS + 1, 0};
+	struct question q = {proto, dst, dport, taken, now, now + wait, wait / REPEATS + 1, 0};
 	int at;
 
 	if (now < __atomic_load_n(&pause_until_ns, __ATOMIC_RELAXED))
@@ -104,7 +124,23 @@ int c4_route_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint1
 	at = look_or_ask(t, &q, ret);
 	if (q.asked_ns && at != -ETIMEDOUT)
 		__atomic_store_n(&late_running, 0, __ATOMIC_RELAXED);
+	return at;
+}
+
+int c4_route_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
+		   struct c4_route_dest *ret)
+{
+	int at = ports(t, proto, dst, dport, NULL, ret);
+
 	if (at < 0)
 		c4_rtable_count(t, C4_ROUTE_STAT_UNKNOWN);
 	return at;
+}
+
+int c4_route_more_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
+			struct c4_route_dest *d)
+{
+	const struct c4_route_dest taken = *d;
+
+	return ports(t, proto, dst, dport, &taken, d);
 }

@@ -17,6 +17,11 @@
 int c4_route_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
 		   struct c4_route_dest *ret);
 
+/* Likewise, when all ports of *d are in use: answers as soon as there are others. Leaves it to the
+ * caller to count that there are none. */
+int c4_route_more_ports(const struct c4_rtable *t, uint8_t proto, uint32_t dst, uint16_t dport,
+			struct c4_route_dest *d);
+
 /* Sleeps until the table's generation is not `seen` any more, or the time is over. */
 void c4_route_wait(const struct c4_rtable *t, uint32_t seen, uint64_t ns);
 

@@ -241,12 +241,13 @@ void c4_attach_put(const struct c4_rtable *t)
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport)
+int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport, bool taken)
 {
 	const struct c4_route_ask ask = {
 		.magic = (uint32_t)C4_ROUTE_MAGIC,
 		.version = C4_ROUTE_VERSION,
 		.proto = proto,
+		.taken = taken,
 		.dst = dst,
 		.dport = dport,
 		.pid = (uint32_t)getpid(),

@@ -29,6 +29,7 @@
 #include "agent/route/real.h"
 #include "common/base/clock.h"
 
+#define MORE	 3     /* times to ask for ports when others are faster */
 #define PORT_MIN 1024u /* below it bind() is a privilege, and ports have meanings */
 
 /* Under their own names to the linker: libc declares them with its own kinds of arguments. */
@@ -188,17 +189,33 @@ static int bind_any(int fd, const struct c4_rtable *t, int at, const struct c4_r
 	return -EADDRINUSE;
 }
 
+/* When all are in use (many connections to one port, or a program that was started several times
+ * within a minute: closed ones keep their ports), others are to be had. */
+static int bind_some(int fd, const struct c4_rtable *t, int family, const struct endpoint *to,
+		     struct c4_route_dest *d, struct pin *p)
+{
+	struct endpoint from = {family, d->src, 0};
+	int slot = bind_any(fd, t, p->at, d, from);
+
+	for (int i = 0; i < MORE && slot == -EADDRINUSE; i++) {
+		p->at = c4_route_more_ports(t, C4_ROUTE_TCP, to->ip, to->port, d);
+		if (p->at < 0 || d->src != from.ip)
+			return -EADDRINUSE;
+		slot = bind_any(fd, t, p->at, d, from);
+	}
+	return slot;
+}
+
 /*
  * Takes a planned port. If that fails the socket is as before: a bind() that is refused forgets
  * the address that the program had chosen, so that is given back.
  */
 static bool take_port(int fd, const struct c4_rtable *t, const struct endpoint *local,
-		      const struct c4_route_dest *d, struct pin *p)
+		      const struct endpoint *to, struct c4_route_dest *d, struct pin *p)
 {
 	unsigned int were = unshare_port(fd);
-	struct endpoint from = {local->family, d->src, 0};
 
-	p->slot = bind_any(fd, t, p->at, d, from);
+	p->slot = bind_some(fd, t, local->family, to, d, p);
 	share_port(fd, were);
 	if (p->slot >= 0)
 		return true;
@@ -224,7 +241,7 @@ static bool pin_port(int fd, const struct c4_rtable *t, const struct endpoint *t
 	p->at = c4_route_ports(t, C4_ROUTE_TCP, to->ip, to->port, &d);
 	if (p->at < 0 || d.src != src)
 		return false;
-	return take_port(fd, t, &local, &d, p);
+	return take_port(fd, t, &local, to, &d, p);
 }
 
 static struct pin prepare(int fd, const struct sockaddr *addr, socklen_t len)

@@ -13,7 +13,7 @@
  * Which path a port takes depends on the destination port too, and that is not known before a
  * program connects: so a process that is about to connect to a planned peer and finds no dest asks
  * the agent (one datagram to the socket), waits for `generation` to change, at most wait_us, and
- * goes on unplanned otherwise. RoCE v2 always goes to UDP port 4791: one dest per peer.
+ * goes on unplanned otherwise. Likewise one that finds all ports of a dest in use. RoCE v2 always goes to UDP port 4791: one dest per peer.
  *
  * Rules
  *  - Files are in the runtime directory (C4_RUNTIME_DIR), NODE is C4_NODE or the host name. The
@@ -124,7 +124,7 @@ struct c4_route_ask {
 	uint32_t magic; /* low half of C4_ROUTE_MAGIC */
 	uint16_t version;
 	uint8_t proto;
-	uint8_t pad;
+	uint8_t taken; /* 1: the table has ports, and all of them are in use: others are wanted */
 	uint32_t dst;
 	uint16_t dport;
 	uint16_t pad2;

@@ -131,6 +131,34 @@ def test_ports_take_the_planned_paths(scene):
     assert all(names[p["hops"][1]].startswith("spine") for p in seen if p["hops"][1])
 
 
+CLIENT = """import socket, sys
+for _ in range(20):
+    with socket.create_connection((sys.argv[1], 5000)) as s:
+        print(s.getsockname()[1])
+"""
+
+
+def test_ports_that_nobody_can_have_are_replaced(scene):
+    """A closed connection keeps its port for a minute: who comes next gets another good one."""
+    bed = scene.bed
+    scene.tell(("a", "h1", "h3", 1))
+    bed.run("h3", [*FLOW, "recv", 5000])
+    assert until(lambda: ":5000 " in bed.call("h3", ["ss", "-Hltn"]), 5)
+    hook = {"LD_PRELOAD": str(BUILD / "lib" / "libc4route.so"), "C4_NODE": "h1",
+            "C4_RUNTIME_DIR": str(scene.place / "h1")}
+    ports = [int(port) for port in bed.call("h1", [PYTHON, "-c", CLIENT, bed.address("h3")],
+                                            env=hook).split()]
+    assert len(set(ports)) == 20
+    assert until(lambda: bed.call("h1", ["ss", "-Htn", "state", "time-wait"]).count(":5000") == 20,
+                 5), "they do not hold their ports: this tests nothing"
+    truth, ends = bed.truth(), (bed.address("h1"), bed.address("h3"))
+    took = [set(truth[ends[0], port, ends[1], 5000]) for port in ports]
+    assert took == [{"spine1"}] * 20, took
+    # those that are free are looked for beforehand
+    free = until(lambda: set(scene.dest("h1", "h3", 5000)["slots"][0]["ports"]) - set(ports), 5)
+    assert free
+
+
 def test_roce(scene):
     """UDP, without ways back: each end chooses for what it sends."""
     scene.tell(("a", "h1", "h3", 4), ("c", "h3", "h1", 2), ("d", "h3", "h1", 1))

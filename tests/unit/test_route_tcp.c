@@ -572,6 +572,7 @@ static void test_answer_in_time(void **state)
 	pthread_join(agent, NULL);
 	assert_int_equal(port, FIRST);
 	assert_int_equal(asked.magic, (uint32_t)C4_ROUTE_MAGIC);
+	assert_int_equal(asked.taken, 0);
 	assert_int_equal(asked.dst, maker_ip(DST));
 	assert_int_equal(asked.dport, dport);
 	assert_int_equal(asked.proto, C4_ROUTE_TCP);
@@ -579,6 +580,53 @@ static void test_answer_in_time(void **state)
 	assert_int_equal(maker_stat(&m, C4_ROUTE_STAT_ASKED), 1);
 	assert_int_equal(maker_stat(&m, C4_ROUTE_STAT_LATE), 0);
 	close(fd);
+}
+
+/* An agent that has other ports. */
+static void *answer_others(void *arg)
+{
+	int fd = *(int *)arg;
+
+	if (recv(fd, &asked, sizeof asked, 0) != sizeof asked)
+		return NULL;
+	maker_changed(&m); /* something else: not what is waited for */
+	maker_slot(dest, FIRST + 20, 3);
+	maker_changed(&m);
+	return NULL;
+}
+
+/* All ports of the table are taken: others are asked for, and waited for. */
+static void test_others_when_all_are_taken(void **state)
+{
+	int ear = maker_listen(&m), held[3];
+	const struct timeval patience = {.tv_sec = 10};
+	struct sockaddr_in mine;
+	pthread_t agent;
+	uint16_t port;
+
+	(void)state;
+	setsockopt(ear, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	dest->nslots = 0;
+	maker_slot(dest, FIRST, 3);
+	for (int i = 0; i < 3; i++) {
+		held[i] = quiet(stream());
+		mine = at(SRC, (uint16_t)(FIRST + i));
+		assert_int_equal(bind(held[i], (void *)&mine, sizeof mine), 0);
+	}
+	pthread_create(&agent, NULL, answer_others, &ear);
+	timed_connect(&port);
+	pthread_join(agent, NULL);
+	assert_int_equal(port, FIRST + 20);
+	assert_int_equal(asked.taken, 1);
+	assert_int_equal(maker_stat(&m, C4_ROUTE_STAT_UNKNOWN), 0);
+	close(ear); /* nobody to ask: as without a plan, at once */
+	dest->nslots = 0;
+	maker_slot(dest, FIRST, 3);
+	assert_true(timed_connect(&port) < 50);
+	assert_true(port < FIRST);
+	assert_int_equal(maker_stat(&m, C4_ROUTE_STAT_UNKNOWN), 1);
+	for (int i = 0; i < 3; i++)
+		close(held[i]);
 }
 
 static void test_nobody_to_ask(void **state)
@@ -682,6 +730,7 @@ int main(void)
 		TEST(test_new_table),
 		TEST(test_untrusted_files),
 		TEST(test_answer_in_time),
+		TEST(test_others_when_all_are_taken),
 		TEST(test_nobody_to_ask),
 		TEST(test_no_answer),
 		TEST(test_threads),

@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "c4/route.h"
-
 #define ASKS_AT_ONCE 64
 
 static void take(struct c4_asks *a, const struct c4_route_ask *ask, ssize_t n)
@@ -18,7 +16,7 @@ static void take(struct c4_asks *a, const struct c4_route_ask *ask, ssize_t n)
 	    (ask->proto != C4_ROUTE_TCP && ask->proto != C4_ROUTE_UDP))
 		a->bad++;
 	else
-		a->ask(a->arg, ask->proto, ask->dst, ask->dport);
+		a->ask(a->arg, ask);
 }
 
 static void on_poll(uv_poll_t *h, int status, int events)

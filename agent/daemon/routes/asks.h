@@ -10,7 +10,9 @@
 #include <sys/un.h>
 #include <uv.h>
 
-typedef void c4_asks_fn(void *arg, uint8_t proto, uint32_t dst, uint16_t dport);
+#include "c4/route.h"
+
+typedef void c4_asks_fn(void *arg, const struct c4_route_ask *ask);
 
 struct c4_asks {
 	int fd; /* -1: closed */

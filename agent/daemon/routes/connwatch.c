@@ -136,6 +136,12 @@ static void visit_connection(void *arg, const struct c4_sock *x)
 		add_flow(l->w, &flow);
 }
 
+/* No connection, but nobody else gets its port. */
+static void visit_bound(void *arg, const struct c4_sock *x)
+{
+	c4_dests_bound(arg, C4_ROUTE_TCP, x->dst, x->dport, x->sport);
+}
+
 static void visit_listener(void *arg, const struct c4_sock *x)
 {
 	struct c4_connwatch *w = arg;
@@ -214,6 +220,9 @@ void c4_connwatch_look(struct c4_connwatch *w, const struct c4_connwatch_scene *
 	rc = c4_sockdiag_dump(w->nl, C4_SOCK_LISTEN, visit_listener, w);
 	if (!rc)
 		rc = c4_sockdiag_dump(w->nl, C4_SOCK_ESTABLISHED, visit_connection, &l);
+	if (!rc)
+		rc = c4_sockdiag_dump(w->nl, C4_SOCK_OPENING | C4_SOCK_CLOSING, visit_bound,
+				      scene->dests);
 	if (rc) {
 		c4_debug("connections: %s", strerror(-rc));
 		c4_sockdiag_close(w->nl); /* answers to this question may still come there */

@@ -323,13 +323,28 @@ static struct c4_dest *add(struct c4_dests *s, uint8_t proto, const struct c4_pa
 	return d;
 }
 
-/* Who asks for what is in the table found all its ports taken: from now on more are kept. */
-static void ask_again(struct c4_dests *s, struct c4_dest *d, uint64_t now_ns)
+/* Somebody tried them all. The next look at the kernel's list says which of them really are. */
+static void take_told_ports(struct c4_dest *d)
+{
+	for (uint32_t i = 0; i < d->told.nslots; i++) {
+		for (uint32_t k = 0; k < d->told.slot[i].nports; k++) {
+			struct c4_portpath *x =
+				c4_pathcache_find(&d->cache, d->told.slot[i].port[k]);
+
+			if (x)
+				x->busy = true;
+		}
+	}
+}
+
+static void ask_again(struct c4_dests *s, struct c4_dest *d, bool taken, uint64_t now_ns)
 {
 	if (!d->pair)
 		return;
-	if (d->told.nslots && !d->seek.on)
-		d->wanted = C4_ROUTE_PORTS;
+	if (taken) {
+		d->wanted = C4_ROUTE_PORTS; /* from now on more are kept */
+		take_told_ports(d);
+	}
 	d->urgent = true;
 	d->asked_ns = d->used_ns = now_ns;
 	if (now_ns >= d->place->until_ns)
@@ -337,19 +352,19 @@ static void ask_again(struct c4_dests *s, struct c4_dest *d, uint64_t now_ns)
 	look(s, d, now_ns);
 }
 
-void c4_dests_ask(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport, uint64_t now_ns)
+void c4_dests_ask(struct c4_dests *s, const struct c4_route_ask *ask, uint64_t now_ns)
 {
-	struct c4_dest *d = c4_dests_find(s, proto, dst, dport);
-	const struct c4_pair *pair = pair_of(s, proto, dst);
+	struct c4_dest *d = c4_dests_find(s, ask->proto, ask->dst, ask->dport);
+	const struct c4_pair *pair = pair_of(s, ask->proto, ask->dst);
 
 	s->counts.asks++;
 	if (d) {
-		ask_again(s, d, now_ns);
+		ask_again(s, d, ask->taken, now_ns);
 		return;
 	}
 	if (pair && s->table->ndests >= C4_DESTS_MAX)
 		evict_idle(s, now_ns);
-	d = pair ? add(s, proto, pair, dport) : NULL;
+	d = pair ? add(s, ask->proto, pair, ask->dport) : NULL;
 	if (!d) {
 		s->counts.refused++;
 		return;
@@ -448,6 +463,15 @@ uint32_t c4_dests_count(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_
 	w = &d->pair->wish[x->slot - 1];
 	*reversed = !w->fwd_route;
 	return w->fwd_route ? w->fwd_route : w->bwd_route;
+}
+
+void c4_dests_bound(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport, uint16_t sport)
+{
+	struct c4_dest *d = c4_dests_find(s, proto, dst, dport);
+	struct c4_portpath *x = d ? c4_pathcache_find(&d->cache, sport) : NULL;
+
+	if (x)
+		x->busy = true;
 }
 
 void c4_dests_count_end(struct c4_dests *s, uint64_t now_ns)

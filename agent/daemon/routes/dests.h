@@ -115,7 +115,7 @@ struct c4_dest *c4_dests_find(const struct c4_dests *s, uint8_t proto, uint32_t 
 			      uint16_t dport);
 
 /* Somebody is about to connect. */
-void c4_dests_ask(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport, uint64_t now_ns);
+void c4_dests_ask(struct c4_dests *s, const struct c4_route_ask *ask, uint64_t now_ns);
 
 /* A plan with other pairs or epochs: what is stale is forgotten and looked for anew. */
 void c4_dests_replan(struct c4_dests *s, uint64_t now_ns);
@@ -125,12 +125,15 @@ void c4_dests_distrust(struct c4_dests *s, uint32_t src, uint64_t now_ns);
 
 /*
  * Which ports are in use, as somebody sees who goes through all connections: begin, count each
- * one, end. Claims of slots are corrected by it. count returns the place in the plan + 1 of the
+ * one, and what is no connection but holds a port (bound), end. Claims of slots are corrected by
+ * the former. count returns the place in the plan + 1 of the
  * route that the connection's port was published for (0: none), *reversed: of the way back.
  */
 void c4_dests_count_begin(struct c4_dests *s);
 uint32_t c4_dests_count(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
 			uint16_t sport, bool *reversed);
+void c4_dests_bound(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
+		    uint16_t sport);
 void c4_dests_count_end(struct c4_dests *s, uint64_t now_ns);
 
 /* `busy` of ports has changed: better ports come first, more are looked for where they run out. */

@@ -288,12 +288,12 @@ static void on_after_poll(uv_check_t *h)
 		uv_timer_start(&r->pump, on_pump, PUMP_MS, PUMP_MS);
 }
 
-static void on_ask(void *arg, uint8_t proto, uint32_t dst, uint16_t dport)
+static void on_ask(void *arg, const struct c4_route_ask *ask)
 {
 	struct c4_routes *r = arg;
 
 	if (!r->finishing)
-		c4_dests_ask(&r->dests, proto, dst, dport, c4_mono_ns());
+		c4_dests_ask(&r->dests, ask, c4_mono_ns());
 }
 
 static void each_second(struct c4_routes *r, uint64_t now_ns)

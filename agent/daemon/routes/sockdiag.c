@@ -79,7 +79,7 @@ static int on_message(const struct nlmsghdr *h, void *arg)
 	return MNL_CB_OK;
 }
 
-static int ask(struct mnl_socket *nl, enum c4_sock_state state)
+static int ask(struct mnl_socket *nl, uint32_t states)
 {
 	char buf[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct inet_diag_req_v2))];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -90,17 +90,17 @@ static int ask(struct mnl_socket *nl, enum c4_sock_state state)
 	q = mnl_nlmsg_put_extra_header(h, sizeof *q);
 	q->sdiag_family = AF_INET;
 	q->sdiag_protocol = IPPROTO_TCP;
-	q->idiag_states = 1u << state;
-	if (state == C4_SOCK_ESTABLISHED)
+	q->idiag_states = states;
+	if (states & C4_SOCK_ESTABLISHED)
 		q->idiag_ext = 1u << (INET_DIAG_INFO - 1);
 	return mnl_socket_sendto(nl, h, h->nlmsg_len) < 0 ? -errno : 0;
 }
 
-int c4_sockdiag_dump(struct mnl_socket *nl, enum c4_sock_state state, c4_sock_fn *visit, void *arg)
+int c4_sockdiag_dump(struct mnl_socket *nl, uint32_t states, c4_sock_fn *visit, void *arg)
 {
 	static char buf[BUF_BYTES] __attribute__((aligned(8))); /* one thread */
 	struct visit v = {visit, arg};
-	int rc = ask(nl, state);
+	int rc = ask(nl, states);
 	ssize_t n;
 
 	while (!rc) {

@@ -22,7 +22,14 @@ struct c4_sock {
 	uint32_t rtt_us, min_rtt_us; /* now */
 };
 
-enum c4_sock_state { C4_SOCK_ESTABLISHED = 1, C4_SOCK_LISTEN = 10 }; /* as the kernel has them */
+/* Bits as the kernel has them. Opening: its port is taken, there is no connection yet. Closing: no
+ * longer; a port in TIME_WAIT is not to be had for a minute. */
+enum c4_sock_state {
+	C4_SOCK_ESTABLISHED = 1 << 1,
+	C4_SOCK_OPENING = 1 << 2 | 1 << 3,
+	C4_SOCK_CLOSING = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11,
+	C4_SOCK_LISTEN = 1 << 10
+};
 
 typedef void c4_sock_fn(void *arg, const struct c4_sock *s);
 
@@ -32,7 +39,7 @@ struct mnl_socket *c4_sockdiag_open(void);
 /* Takes NULL. */
 void c4_sockdiag_close(struct mnl_socket *nl);
 
-/* All sockets of one state. 0 or a negative errno; some may have been visited then. */
-int c4_sockdiag_dump(struct mnl_socket *nl, enum c4_sock_state state, c4_sock_fn *visit, void *arg);
+/* All sockets of these states (or-ed). 0 or a negative errno; some may have been visited then. */
+int c4_sockdiag_dump(struct mnl_socket *nl, uint32_t states, c4_sock_fn *visit, void *arg);
 
 #endif
