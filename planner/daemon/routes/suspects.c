@@ -14,6 +14,7 @@
 #define WELL	    3u	 /* … if so many windows in a row say so */
 #define PROBATION   0.5	 /* of its rate */
 #define GIVEN_SLACK 0.99
+#define EXPLAINED   0.5 /* of a link's rate: if so much may go over it, it may just be shared */
 /* What carries less than 64 KiB in a window (replies, heartbeats) is as fast as the time to the
  * peer and back lets it: that says nothing of rates. */
 #define LEAST_GBPS (65536.0 * 8 / (double)C4_SUSPECT_WINDOW_NS)
@@ -381,8 +382,9 @@ static void take_full(struct c4_suspects *s, const struct c4_edition *e,
 	note_hosts(s, e, x, n);
 }
 
-static void take_watches(struct c4_suspects *s, const struct c4_edition *e,
-			 const struct c4_sense_result *r, uint64_t now_ns)
+/* ---- watches --------------------------------------------------------------------------------- */
+
+static void end_watches(struct c4_suspects *s, uint64_t now_ns)
 {
 	uint32_t n = 0;
 
@@ -390,20 +392,59 @@ static void take_watches(struct c4_suspects *s, const struct c4_edition *e,
 		if (s->watches[i].until_ns > now_ns)
 			s->watches[n++] = s->watches[i];
 	s->n_watches = n;
-	for (uint32_t i = 0; i < r->n_watches && s->n_watches < C4_SENSE_WATCHES; i++) {
-		struct c4_flow *f = s->of[r->watches[i]];
-		uint8_t from = s->from[r->watches[i]];
+}
 
-		if (f->way[from].watch_ns > now_ns)
-			continue; /* it is among them */
-		f->way[from].watch_ns = now_ns + C4_SUSPECT_WATCH_NS;
-		s->watches[s->n_watches++] = (struct c4_suspect_watch){
-			.key = f->key,
-			.from = from,
-			.host = e->fabric->fabric.nics[f->nic[from]].host,
-			.until_ns = now_ns + C4_SUSPECT_WATCH_NS,
-		};
+/* Of input i: its hops, and so its way, are to be measured. */
+static void watch(struct c4_suspects *s, const struct c4_edition *e, uint32_t i, uint64_t now_ns)
+{
+	struct c4_flow *f = s->of[i];
+	uint8_t from = s->from[i];
+
+	if (s->n_watches == C4_SENSE_WATCHES || f->way[from].watch_ns > now_ns)
+		return; /* or it is among them */
+	f->way[from].watch_ns = now_ns + C4_SUSPECT_WATCH_NS;
+	s->watches[s->n_watches++] = (struct c4_suspect_watch){
+		.key = f->key,
+		.from = from,
+		.host = e->fabric->fabric.nics[f->nic[from]].host,
+		.until_ns = now_ns + C4_SUSPECT_WATCH_NS,
+	};
+}
+
+/* ---- connections whose way nobody knows ------------------------------------------------------ */
+
+/* Whether connections from leaf to leaf may go over it. */
+static bool may_cross(const struct c4_fabric *f, uint32_t link, uint32_t src, uint32_t dst)
+{
+	uint32_t below = f->links[link / 2].a;
+
+	if (src == dst)
+		return false;
+	if (f->switches[below].tier != C4_LEAF)
+		return true;
+	return below == (link % 2 ? dst : src);
+}
+
+/*
+ * Whether what it carries and what may go over it besides are enough to say that the link is only
+ * shared. Who may is watched: its way decides.
+ */
+static bool may_be_shared(struct c4_suspects *s, const struct c4_edition *e,
+			  const struct c4_sense_finding *x, uint32_t n, uint64_t now_ns)
+{
+	const struct c4_fabric *f = &e->fabric->fabric;
+	double sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct c4_sense_flow *stray = &s->input[i];
+
+		if (stray->hops ||
+		    !may_cross(f, x->link, f->nics[stray->src].leaf, f->nics[stray->dst].leaf))
+			continue;
+		sum += stray->busy_gbps > stray->gbps ? stray->busy_gbps : stray->gbps;
+		watch(s, e, i, now_ns);
 	}
+	return sum > 0 && sum + x->gbps >= EXPLAINED * (double)e->rates[x->link / 2];
 }
 
 /* ---- recovery -------------------------------------------------------------------------------- */
@@ -480,12 +521,14 @@ void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const s
 	s->window_ns = now_ns;
 	if (c4_sense_step(s->sense, &in, &r))
 		return;
+	end_watches(s, now_ns);
+	for (uint32_t i = 0; i < r.n_watches; i++)
+		watch(s, e, r.watches[i], now_ns);
 	for (uint32_t i = 0; i < r.n_findings; i++) {
-		if (r.findings[i].kind == C4_SENSE_SLOW)
-			take_slow(s, e, &r.findings[i], in.n, now_ns);
-		else
+		if (r.findings[i].kind != C4_SENSE_SLOW)
 			take_full(s, e, &r.findings[i], in.n, now_ns);
+		else if (!may_be_shared(s, e, &r.findings[i], in.n, now_ns))
+			take_slow(s, e, &r.findings[i], in.n, now_ns);
 	}
-	take_watches(s, e, &r, now_ns);
 	recover(s, &r, now_ns);
 }

@@ -15,6 +15,9 @@
  * takes each of these up after its own hold, doubled with each failure within the hour
  * (replan.h), which is what damps a link that fails again and again.
  *
+ * Connections whose way nobody knows may share the link: as long as they and what is seen on it
+ * make up half of its rate there is no verdict, and their hops are measured, which tells their way.
+ *
  * A report of the link from elsewhere (POST /api/v1/links) ends the suspicion: somebody knows
  * better. Full links are told and not planned otherwise: the plan counts loads already.
  * Loop's thread; at most C4_SUSPECTS_MAX.
