@@ -18,6 +18,7 @@ HOSTS = 8
 GBPS = 0.4
 DPORT = 5000
 SPORT = 61000  # ports from here carry the imagined traffic
+STRAY = 40000
 
 
 def fabric():
@@ -49,6 +50,7 @@ class Network:
         self.slow = None  # (switch, switch)
         self.ids = {}  # (host, to) → id of the route
         self.strides = (2, 4)
+        self.strays = {}  # host → (to, Gb/s): a connection whose way nobody tells
 
     def move_to(self, port):
         for agent in self.agents:
@@ -92,6 +94,11 @@ class Network:
                 probes.append(dict(end, hops=hops, live=True))
                 if sport in watched:
                     probes[-1]["hop_rtt_us"] = rtts
+        if host in self.strays:
+            to, rate = self.strays[host]
+            flows.append({"src": agent.address, "dst": self.agents[to].address, "proto": 6,
+                          "sport": STRAY, "dport": DPORT, "initiated": True, "interval_ms": 250,
+                          "sent_bytes": int(rate * 0.25 * 1e9 / 8), "busy_ms": 250, "rtt_us": 100})
         agent.say(flows=flows, probes=probes)
 
     def until(self, wanted, seconds=20):
@@ -333,6 +340,21 @@ def test_one_word_against_a_link_is_none(planner, daemon):
     end = time.monotonic() + 6
     assert net.until(lambda: time.monotonic() > end)
     assert not [s for s in live(planner)["suspects"] if s["confirmed"]]
+
+
+def test_link_that_may_be_shared_is_not_blamed(planner):
+    """What a connection of unknown way carries may be what the link lacks: that is looked up first."""
+    planner.start("--flows", demand=False, wait=False)
+    net = Network(port_of(planner))
+    assert net.until(lambda: len(net.live) == 2 * HOSTS)
+    net.slow = tuple(net.live[SPORT][:2])  # h0's uplink
+    net.strays[1] = (HOSTS - 1, GBPS * 0.8)  # of the same leaf
+    end = time.monotonic() + 7
+    assert net.until(lambda: time.monotonic() > end)
+    assert not [s for s in live(planner)["suspects"] if s["confirmed"]]
+    assert STRAY in [w["sport"] for w in net.agents[1].last["watches"]]
+    net.strays.clear()
+    assert net.until(lambda: [s for s in live(planner)["suspects"] if s["confirmed"]])
 
 
 # ---- the collector -------------------------------------------------------------------------------
