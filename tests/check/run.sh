@@ -241,12 +241,12 @@ pytests() {
 
 # Jobs under test, three at a time: MPI spins while it waits, but gives its core away.
 part_e2e() {
-	pytests e2e "$root" tests/e2e -n 3 --dist worksteal -m "not alone and not crowded and not paired and not asleep$not_long"
+	pytests e2e "$root" tests/e2e -n 3 -m "not alone and not crowded and not paired and not asleep$not_long"
 }
 
 # Two at a time: whether a rank is slow is seen where ranks get their cores.
 part_e2e_paired() {
-	pytests e2e_paired "$root" tests/e2e -n 2 --dist worksteal -m "paired and not alone$not_long"
+	pytests e2e_paired "$root" tests/e2e -n 2 -m "paired and not alone$not_long"
 }
 
 # Many at a time: they wait and need no core, but for the guest of the RDMA bed, which needs one.
@@ -255,7 +255,7 @@ part_asleep() {
 	lab_file rdma >"$logs/asleep/rdma.log" 2>&1 &
 	lab_file agent_routes >"$logs/asleep/agent_routes.log" 2>&1 &
 	[ "$fast" = 1 ] || gpu_pretend >"$logs/asleep/gpu.log" 2>&1 &
-	pytests e2e_asleep "$root" tests/e2e -n 3 --dist worksteal -m "asleep and not crowded$not_long"
+	pytests e2e_asleep "$root" tests/e2e -n 3 -m "asleep and not crowded$not_long"
 	wait
 	cat "$logs"/asleep/*.log
 }
@@ -287,7 +287,7 @@ part_e2e_asan() {
 	ASAN_OPTIONS=abort_on_error=1:log_path=$logs/asan
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$logs/ubsan
 	export ASAN_OPTIONS UBSAN_OPTIONS
-	pytests e2e_asan "$b" tests/e2e -n 3 --dist worksteal -m sanitized
+	pytests e2e_asan "$b" tests/e2e -n 3 -m sanitized
 	for report in "$logs"/asan.* "$logs"/ubsan.*; do
 		[ -e "$report" ] || continue
 		cat "$report"
