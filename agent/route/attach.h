@@ -28,7 +28,8 @@ const struct c4_rtable *c4_attach_get(uint64_t now_ns);
 /* NULL is allowed. */
 void c4_attach_put(const struct c4_rtable *t);
 
-/* Asks the agent for ports, or for others than those in the table; 0, or a negative errno if it is certain that nobody listens. */
+/* Asks the agent for ports, or for others than those in the table (taken). 0, or a negative errno
+ * if it is certain that nobody listens. */
 int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport, bool taken);
 
 #endif

@@ -13,8 +13,9 @@
  * Which path a port takes depends on the destination port too, and that is not known before a
  * program connects: so a process that is about to connect to a planned peer and finds no dest asks
  * the agent (one datagram to the socket), waits for `generation` to change, at most wait_us, and
- * goes on unplanned otherwise. Likewise one that finds all ports of a dest in use. RoCE v2 always
- * goes to UDP port 4791: one dest per peer.
+ * goes on unplanned otherwise. Likewise one that finds all ports of a dest in use, again if others
+ * were faster to take the new ones (three times at most). RoCE v2 always goes to UDP port 4791: one
+ * dest per peer.
  *
  * Rules
  *  - Files are in the runtime directory (C4_RUNTIME_DIR), NODE is C4_NODE or the host name. The
