@@ -8,157 +8,26 @@
 
 #include "common/ds/vec.h"
 #include "planner/io/complaint.h"
+#include "planner/io/seats.h"
 #include "planner/model/demand/pattern.h"
-
-/* Where a rank of a job is. */
-struct seat {
-	const char *node; /* as reported; NULL: nobody has reported this rank */
-	uint32_t host;	  /* of the fabric, or C4_NONE */
-	uint32_t local;	  /* which of the job's ranks on this host */
-	uint32_t of;	  /* how many there are */
-};
-
-struct live_job {
-	const char *name;
-	struct seat *seats;
-	uint32_t n, cap;
-	bool running;
-	double busiest; /* bytes of its busiest communicator */
-};
 
 struct builder {
 	struct c4_demand d;
 	const struct c4_fabric *f;
 	struct c4_live_counts counts;
 	struct c4_complaints notes;
-	struct live_job *jobs;
-	uint32_t n_jobs, cap_jobs;
-	struct c4_strmap job_of; /* name → index + 1 */
-	struct c4_strmap told;	 /* nodes that were complained about */
-	uint32_t *on_host;	 /* per host; all 0 between uses */
+	struct c4_seats seats;
+	double *busiest;       /* per job of seats: bytes of its busiest communicator */
+	struct c4_strmap told; /* nodes that were complained about */
 	struct c4_member *ring;
 	uint32_t n_ring, cap_ring;
 };
 
-/* ---- ranks ----------------------------------------------------------------------------------- */
+/* ---- communicators --------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *o, const char *key)
 {
 	return json_string_value(json_object_get(o, key));
-}
-
-static struct live_job *job_of(struct builder *b, const char *name)
-{
-	struct c4_strmap_entry *e = c4_strmap_at(&b->job_of, name);
-	struct live_job *grown;
-
-	if (!e)
-		return NULL;
-	if (e->value)
-		return &b->jobs[(uintptr_t)e->value - 1];
-	grown = c4_vec_reserve(b->jobs, &b->cap_jobs, b->n_jobs + 1, C4_DEMAND_CONNS_MAX,
-			       sizeof *grown);
-	if (!grown)
-		return NULL;
-	b->jobs = grown;
-	b->jobs[b->n_jobs] = (struct live_job){.name = e->key};
-	e->value = (void *)(uintptr_t)++b->n_jobs;
-	return &b->jobs[b->n_jobs - 1];
-}
-
-static int seat_rank(struct live_job *j, uint32_t rank, const char *node, uint32_t host)
-{
-	if (rank >= j->n) {
-		struct seat *grown = c4_vec_reserve(j->seats, &j->cap, rank + 1, C4_LIVE_RANKS_MAX,
-						    sizeof *grown);
-
-		if (!grown)
-			return -ENOMEM;
-		j->seats = grown;
-		memset(grown + j->n, 0, (rank + 1 - j->n) * sizeof *grown);
-		j->n = rank + 1;
-	}
-	j->seats[rank] = (struct seat){.node = node, .host = host};
-	return 0;
-}
-
-static bool is_over(const char *state)
-{
-	return !strcmp(state, "gone") || !strcmp(state, "finished");
-}
-
-/* The host by its node's name, which users may choose, or else by the machine's own. */
-static uint32_t host_of(const struct c4_fabric *f, const char *node, const char *host)
-{
-	uint32_t found = c4_fabric_host(f, node);
-
-	return found == C4_NONE && host ? c4_fabric_host(f, host) : found;
-}
-
-static int read_rank(struct builder *b, const json_t *r)
-{
-	const char *job = text_of(r, "job"), *node = text_of(r, "node");
-	const char *state = text_of(r, "state");
-	const json_t *rank = json_object_get(r, "rank");
-	json_int_t n = json_integer_value(rank);
-	struct live_job *j;
-
-	if (!job || !node || !state || !json_is_integer(rank) || n < 0 || n >= C4_LIVE_RANKS_MAX) {
-		c4_complain(&b->notes, 0,
-			    "a rank without job, rank, node or state, expected the "
-			    "collector's /api/v1/ranks");
-		return -EINVAL;
-	}
-	j = job_of(b, job);
-	if (!j)
-		return -ENOMEM;
-	j->running = j->running || !is_over(state);
-	return seat_rank(j, (uint32_t)n, node, host_of(b->f, node, text_of(r, "host")));
-}
-
-/* Numbers the ranks on each host. */
-static void number_ranks(struct builder *b, struct live_job *j)
-{
-	for (uint32_t i = 0; i < j->n; i++)
-		if (j->seats[i].node && j->seats[i].host != C4_NONE)
-			j->seats[i].local = b->on_host[j->seats[i].host]++;
-	for (uint32_t i = 0; i < j->n; i++)
-		if (j->seats[i].node && j->seats[i].host != C4_NONE)
-			j->seats[i].of = b->on_host[j->seats[i].host];
-	for (uint32_t i = 0; i < j->n; i++)
-		if (j->seats[i].node && j->seats[i].host != C4_NONE)
-			b->on_host[j->seats[i].host] = 0;
-}
-
-static int read_ranks(struct builder *b, const json_t *ranks)
-{
-	const json_t *list = json_object_get(ranks, "ranks"), *r;
-	size_t i;
-	int rc;
-
-	if (!json_is_array(list)) {
-		c4_complain(&b->notes, 0, "no \"ranks\", expected the collector's /api/v1/ranks");
-		return -EINVAL;
-	}
-	json_array_foreach(list, i, r)
-	{
-		rc = read_rank(b, r);
-		if (rc)
-			return rc;
-	}
-	for (uint32_t k = 0; k < b->n_jobs; k++)
-		number_ranks(b, &b->jobs[k]);
-	return 0;
-}
-
-/* ---- communicators --------------------------------------------------------------------------- */
-
-static struct live_job *job_of_comm(struct builder *b, const json_t *c)
-{
-	const char *name = text_of(c, "job");
-	const struct c4_strmap_entry *e = name ? c4_strmap_find(&b->job_of, name) : NULL;
-
-	return e ? &b->jobs[(uintptr_t)e->value - 1] : NULL;
 }
 
 /* What one member sent: collectives, and its part of the point-to-point bytes. */
@@ -171,17 +40,14 @@ static double bytes_of(const json_t *c)
 }
 
 /* Ranks of members in order; NULL past the end or for what nobody has reported. */
-static const struct seat *seat_of(const struct live_job *j, const json_t *members, size_t i)
+static const struct c4_seat *seat_of(const struct c4_seat_job *j, const json_t *members, size_t i)
 {
 	const json_t *v = json_array_get(members, i);
-	json_int_t rank = json_integer_value(v);
 
-	if (!json_is_integer(v) || rank < 0 || rank >= (json_int_t)j->n || !j->seats[rank].node)
-		return NULL;
-	return &j->seats[rank];
+	return json_is_integer(v) ? c4_seat_of(j, json_integer_value(v)) : NULL;
 }
 
-static bool all_known(struct builder *b, const struct live_job *j, const json_t *c)
+static bool all_known(struct builder *b, const struct c4_seat_job *j, const json_t *c)
 {
 	const json_t *members = json_object_get(c, "members");
 	size_t n = json_array_size(members);
@@ -189,7 +55,7 @@ static bool all_known(struct builder *b, const struct live_job *j, const json_t 
 	if (n < 2 || (json_int_t)n != json_integer_value(json_object_get(c, "size")))
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		const struct seat *s = seat_of(j, members, i);
+		const struct c4_seat *s = seat_of(j, members, i);
 		struct c4_strmap_entry *told;
 
 		if (!s)
@@ -208,72 +74,57 @@ static bool all_known(struct builder *b, const struct live_job *j, const json_t 
 	return true;
 }
 
-static uint32_t rails_of(const struct c4_fabric *f, uint32_t host)
-{
-	const struct c4_host *h = &f->hosts[host];
-	uint32_t rails = 0;
-
-	for (uint32_t i = h->nic; i < h->nic + h->nics; i++)
-		rails = f->nics[i].rail >= rails ? f->nics[i].rail + 1 : rails;
-	return rails;
-}
-
 /* Whether the communicator has all ranks of its job on each of its nodes. */
-static bool takes_whole_nodes(struct builder *b, const struct live_job *j, const json_t *members)
+static bool takes_whole_nodes(struct builder *b, const struct c4_seat_job *j, const json_t *members)
 {
 	size_t n = json_array_size(members);
 	bool whole = true;
 
 	for (size_t i = 0; i < n; i++)
-		b->on_host[seat_of(j, members, i)->host]++;
+		b->seats.on_host[seat_of(j, members, i)->host]++;
 	for (size_t i = 0; i < n; i++) {
-		const struct seat *s = seat_of(j, members, i);
+		const struct c4_seat *s = seat_of(j, members, i);
 
-		whole = whole && b->on_host[s->host] >= s->of;
+		whole = whole && b->seats.on_host[s->host] >= s->of;
 	}
 	for (size_t i = 0; i < n; i++)
-		b->on_host[seat_of(j, members, i)->host] = 0;
+		b->seats.on_host[seat_of(j, members, i)->host] = 0;
 	return whole;
 }
 
-static uint32_t rail_of(const struct c4_fabric *f, const struct seat *s)
-{
-	return (uint32_t)((uint64_t)s->local * rails_of(f, s->host) / s->of);
-}
-
 /* The hosts of the members near this rail (C4_NONE: of all), each once, in rank order. */
-static int collect_ring(struct builder *b, const struct live_job *j, const json_t *members,
+static int collect_ring(struct builder *b, const struct c4_seat_job *j, const json_t *members,
 			uint32_t rail)
 {
 	size_t n = json_array_size(members);
 
 	b->n_ring = 0;
 	for (size_t i = 0; i < n; i++) {
-		const struct seat *s = seat_of(j, members, i);
+		const struct c4_seat *s = seat_of(j, members, i);
 		struct c4_member *grown;
 
-		if (b->on_host[s->host] || (rail != C4_NONE && rail_of(b->f, s) != rail))
+		if (b->seats.on_host[s->host] || (rail != C4_NONE && c4_seat_rail(b->f, s) != rail))
 			continue;
-		grown = c4_vec_reserve(b->ring, &b->cap_ring, b->n_ring + 1, C4_LIVE_RANKS_MAX,
+		grown = c4_vec_reserve(b->ring, &b->cap_ring, b->n_ring + 1, C4_SEATS_RANKS_MAX,
 				       sizeof *grown);
 		if (!grown)
 			break;
 		b->ring = grown;
 		b->ring[b->n_ring++] = (struct c4_member){s->host, C4_NONE};
-		b->on_host[s->host] = 1;
+		b->seats.on_host[s->host] = 1;
 	}
 	for (uint32_t i = 0; i < b->n_ring; i++)
-		b->on_host[b->ring[i].host] = 0;
+		b->seats.on_host[b->ring[i].host] = 0;
 	return b->ring ? 0 : -ENOMEM;
 }
 
-static uint32_t most_rails(struct builder *b, const struct live_job *j, const json_t *members)
+static uint32_t most_rails(struct builder *b, const struct c4_seat_job *j, const json_t *members)
 {
 	size_t n = json_array_size(members);
 	uint32_t most = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		uint32_t rails = rails_of(b->f, seat_of(j, members, i)->host);
+		uint32_t rails = c4_seats_rails(b->f, seat_of(j, members, i)->host);
 
 		most = rails > most ? rails : most;
 	}
@@ -281,7 +132,7 @@ static uint32_t most_rails(struct builder *b, const struct live_job *j, const js
 }
 
 /* Adds the ring of one rail, if it leaves its node. Connections added, or a negative errno. */
-static int64_t add_ring(struct builder *b, const struct live_job *j, const json_t *c,
+static int64_t add_ring(struct builder *b, const struct c4_seat_job *j, const json_t *c,
 			struct c4_team *t)
 {
 	struct c4_fault fault;
@@ -297,7 +148,7 @@ static int64_t add_ring(struct builder *b, const struct live_job *j, const json_
 	return rc;
 }
 
-static int add_rings(struct builder *b, const struct live_job *j, const json_t *c,
+static int add_rings(struct builder *b, const struct c4_seat_job *j, const json_t *c,
 		     struct c4_team *t)
 {
 	const json_t *members = json_object_get(c, "members");
@@ -321,16 +172,17 @@ static int add_rings(struct builder *b, const struct live_job *j, const json_t *
 }
 
 /* Against the busiest communicator of the job, to a power of two; 0: not worth a route. */
-static double weight_of(const struct live_job *j, const json_t *c)
+static double weight_of(double busiest, const json_t *c)
 {
-	double share = j->busiest > 0 ? bytes_of(c) / j->busiest : 1;
+	double share = busiest > 0 ? bytes_of(c) / busiest : 1;
 
 	return share < C4_LIVE_WEIGHT_MIN ? 0 : exp2(round(log2(share)));
 }
 
 static int add_comm(struct builder *b, const json_t *c)
 {
-	const struct live_job *j = job_of_comm(b, c);
+	uint32_t at = c4_seats_job(&b->seats, text_of(c, "job"));
+	const struct c4_seat_job *j = at == C4_NONE ? NULL : &b->seats.jobs[at];
 	const char *id = text_of(c, "id");
 	struct c4_team t = {.pattern = C4_PATTERN_RING, .qps = 1};
 	char name[C4_NAME_MAX * 2];
@@ -348,7 +200,7 @@ static int add_comm(struct builder *b, const json_t *c)
 		b->counts.unknown++;
 		return 0;
 	}
-	t.weight = weight_of(j, c);
+	t.weight = weight_of(b->busiest[at], c);
 	if (t.weight <= 0) {
 		b->counts.idle++;
 		return 0;
@@ -374,10 +226,10 @@ static int read_comms(struct builder *b, const json_t *comms)
 	}
 	json_array_foreach(list, i, c)
 	{
-		struct live_job *j = job_of_comm(b, c);
+		uint32_t at = c4_seats_job(&b->seats, text_of(c, "job"));
 
-		if (j && bytes_of(c) > j->busiest)
-			j->busiest = bytes_of(c);
+		if (at != C4_NONE && bytes_of(c) > b->busiest[at])
+			b->busiest[at] = bytes_of(c);
 	}
 	json_array_foreach(list, i, c)
 	{
@@ -392,12 +244,9 @@ static int read_comms(struct builder *b, const json_t *comms)
 
 static void release(struct builder *b)
 {
-	for (uint32_t i = 0; i < b->n_jobs; i++)
-		free(b->jobs[i].seats);
-	free(b->jobs);
-	free(b->on_host);
+	c4_seats_release(&b->seats);
+	free(b->busiest);
 	free(b->ring);
-	c4_strmap_release(&b->job_of);
 	c4_strmap_release(&b->told);
 }
 
@@ -405,14 +254,14 @@ int c4_demand_live(struct c4_demand *d, const struct c4_fabric *f, const json_t 
 		   const json_t *ranks, struct c4_live_counts *ret, struct c4_buf *notes)
 {
 	struct builder b = {.f = f, .notes = {.out = notes, .file = "collector"}};
-	int rc = -ENOMEM;
+	int rc;
 
 	c4_demand_init(&b.d);
-	b.on_host = calloc(f->n_hosts + 1, sizeof *b.on_host);
-	if (b.on_host)
-		rc = read_ranks(&b, ranks);
-	if (!rc)
-		rc = read_comms(&b, comms);
+	rc = c4_seats_read(&b.seats, f, ranks, &b.notes);
+	if (!rc) {
+		b.busiest = calloc((size_t)b.seats.n + 1, sizeof *b.busiest);
+		rc = b.busiest ? read_comms(&b, comms) : -ENOMEM;
+	}
 	if (rc == -ENOMEM)
 		c4_complain(&b.notes, 0, "out of memory");
 	c4_complaints_close(&b.notes);

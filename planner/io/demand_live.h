@@ -23,7 +23,6 @@
 #include "planner/model/fabric/fabric.h"
 
 #define C4_LIVE_WEIGHT_MIN (1.0 / 64)
-#define C4_LIVE_RANKS_MAX  (1u << 20) /* of a job, as the collector's own limit */
 
 struct c4_live_counts {
 	uint32_t planned; /* communicators that became rings */
