@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "common/http.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,4 +113,16 @@ int c4_http_post(struct c4_http *h, const char *path, const char *type, const vo
 const char *c4_http_error(const struct c4_http *h)
 {
 	return h->error;
+}
+
+void c4_http_quote(struct c4_buf *b, const char *s)
+{
+	for (; *s; s++) {
+		unsigned char ch = (unsigned char)*s;
+
+		if (isalnum(ch) || strchr("-._~", ch))
+			c4_buf_add(b, s, 1);
+		else
+			c4_buf_printf(b, "%%%02X", ch);
+	}
 }

@@ -26,4 +26,7 @@ int c4_http_post(struct c4_http *h, const char *path, const char *type, const vo
 		 struct c4_buf *ret);
 const char *c4_http_error(const struct c4_http *h);
 
+/* Appends s as a part of a path or a query: all but unreserved characters percent-encoded. */
+void c4_http_quote(struct c4_buf *b, const char *s);
+
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "collector/ctl/client.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,19 +43,6 @@ const char *c4_client_error(const struct c4_client *c)
 	return c->error;
 }
 
-/* Appends s with everything but unreserved characters percent-encoded. */
-static void add_quoted(struct c4_buf *b, const char *s)
-{
-	for (; *s; s++) {
-		unsigned char ch = (unsigned char)*s;
-
-		if (isalnum(ch) || strchr("-._~", ch))
-			c4_buf_add(b, s, 1);
-		else
-			c4_buf_printf(b, "%%%02X", ch);
-	}
-}
-
 static json_t *parse(struct c4_client *c, const struct c4_buf *body, int status)
 {
 	json_t *j = json_loadb(c4_buf_str(body), body->len, 0, NULL);
@@ -85,7 +71,7 @@ json_t *c4_client_get(struct c4_client *c, const char *path, const struct c4_que
 		if (!query->value)
 			continue;
 		c4_buf_printf(&url, "%c%s=", mark, query->key);
-		add_quoted(&url, query->value);
+		c4_http_quote(&url, query->value);
 		mark = '&';
 	}
 	*ret_status = url.failed ? -1 : c4_http_get(c->http, url.data, &body);

@@ -100,10 +100,13 @@ static void put_flows(const json_t *j, FILE *out)
 
 static void put_suspect(const json_t *s, FILE *out)
 {
-	fprintf(out, "  %s-%s toward %s: %s, %s: %.3g of %.3g Gb/s, %d connections\n",
-		text_of(s, "a"), text_of(s, "b"), text_of(s, "toward"), text_of(s, "kind"),
-		text_of(s, "state"), number_of(s, "measured_gbps"), number_of(s, "nominal_gbps"),
-		integer_of(s, "flows"));
+	bool heard = !strcmp(text_of(s, "source"), "collector");
+
+	fprintf(out, "  %s-%s toward %s: %s, %s: %.3g of %.3g Gb/s, %d %s%s\n", text_of(s, "a"),
+		text_of(s, "b"), text_of(s, "toward"), text_of(s, "kind"), text_of(s, "state"),
+		number_of(s, "measured_gbps"), number_of(s, "nominal_gbps"), integer_of(s, "flows"),
+		heard ? "pairs of hosts (collector)" : "connections",
+		integer_of(s, "alike") ? "; others explain it as well" : "");
 }
 
 static void put_suspects(const json_t *suspects, FILE *out)
@@ -119,6 +122,17 @@ static void put_suspects(const json_t *suspects, FILE *out)
 	json_array_foreach(suspects, i, one) put_suspect(one, out);
 }
 
+static void put_words(const json_t *words, FILE *out)
+{
+	size_t i;
+	json_t *one;
+
+	json_array_foreach(words, i, one)
+		fprintf(out, "slow for the collector: %s>%s, %.3g times the usual time: %s\n",
+			text_of(one, "src"), text_of(one, "dst"), number_of(one, "times_usual"),
+			text_of(one, "state"));
+}
+
 int c4_live_print(const struct c4_buf *text, FILE *out)
 {
 	json_t *j = json_loadb(c4_buf_str(text), text->len, 0, NULL);
@@ -131,6 +145,7 @@ int c4_live_print(const struct c4_buf *text, FILE *out)
 	put_agents(agents, out);
 	put_flows(j, out);
 	put_suspects(json_object_get(j, "suspects"), out);
+	put_words(json_object_get(j, "words"), out);
 	json_decref(j);
 	return 0;
 }

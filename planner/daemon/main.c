@@ -34,9 +34,9 @@ static const struct c4_opt opts[] = {
 	{"fabric", 'f', C4_OPT_STR, &opt.fabric, "FILE", NULL,
 	 "the network (c4.fabric/v1, topology.conf, ibnetdiscover); may appear later", 0, 0},
 	{"collector", 'c', C4_OPT_STR, &opt.collector, "HOST:PORT", "C4_COLLECTOR",
-	 "plan for the jobs that this collector sees", 0, 0},
+	 "plan for the jobs that this collector sees, and hear its verdicts on the network", 0, 0},
 	{"demand", 'd', C4_OPT_STR, &opt.demand, "FILE", NULL,
-	 "plan for this demand (c4.demand/v1) instead; read again when it changes", 0, 0},
+	 "plan for this demand (c4.demand/v1), not for its jobs; read again when it changes", 0, 0},
 	{"listen", 'l', C4_OPT_STR, &opt.listen, "HOST:PORT", NULL,
 	 "where to listen (127.0.0.1:7441; port 0: any)", 0, 0},
 	{"state", 's', C4_OPT_STR, &opt.state, "FILE", NULL,
@@ -233,8 +233,6 @@ int main(int argc, char **argv)
 
 	if (first < argc)
 		return c4_cli_misuse(&cli, "unexpected operand '%s'", argv[first]);
-	if (opt.demand && opt.collector)
-		return c4_cli_misuse(&cli, "--demand and --collector: give one of them");
 	c4_log_init(cli.program);
 	c4_startup_raise_descriptors();
 	fd = c4_listen(opt.listen, &port, err, sizeof err);

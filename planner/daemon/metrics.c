@@ -176,8 +176,24 @@ static void write_suspects(struct sink *s)
 
 static void write_told(struct sink *s)
 {
-	labelled(s, "result", "ok", s->p->stats.told);
-	labelled(s, "result", "failed", s->p->stats.tell_errors);
+	labelled(s, "result", "ok", s->p->talk.told);
+	labelled(s, "result", "failed", s->p->talk.tell_errors);
+}
+
+static void write_heard(struct sink *s)
+{
+	labelled(s, "result", "ok", s->p->talk.heard);
+	labelled(s, "result", "failed", s->p->talk.hear_errors);
+}
+
+static void write_words(struct sink *s)
+{
+	uint64_t n[C4_HEARD_ENDS + 1] = {0};
+
+	for (uint32_t i = 0; i < s->p->routes.heard.n; i++)
+		n[s->p->routes.heard.v[i].state]++;
+	for (int i = 0; i <= C4_HEARD_ENDS; i++)
+		labelled(s, "state", c4_heard_state_name((enum c4_heard_state)i), n[i]);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -217,9 +233,13 @@ static const struct metric {
 	{"c4_routes_pairs", "gauge", "Pairs of hosts planned because of what they carry.",
 	 write_pairs},
 	{"c4_routes_total", "counter", "What agents reported and were told.", write_routes_counts},
-	{"c4_link_suspects", "gauge", "Links that connections show to be slow or full.",
-	 write_suspects},
+	{"c4_link_suspects", "gauge",
+	 "Links that connections, or the collector, show to be slow or full.", write_suspects},
 	{"c4_planner_told_total", "counter", "Words to the collector about links.", write_told},
+	{"c4_planner_heard_total", "counter", "Looks at the collector's verdicts on the network.",
+	 write_heard},
+	{"c4_slow_pairs", "gauge",
+	 "Pairs of hosts that the collector calls slow, by what became of its word.", write_words},
 	{"c4_oracle_ports_total", "counter",
 	 "Source ports asked for, by whether one takes the path.", write_ports},
 };

@@ -10,18 +10,13 @@
 
 #include "common/base/clock.h"
 #include "common/fmt.h"
-#include "common/http.h"
 #include "common/log.h"
-#include "planner/daemon/routes/live.h"
 #include "planner/daemon/state.h"
 
-#define SECOND_NS	1000000000ull
-#define PAUSE_MIN_NS	SECOND_NS
-#define PAUSE_MAX_NS	(60 * SECOND_NS)
-#define TELL_TIMEOUT_MS 5000
-#define SETTLED_NS	(10 * SECOND_NS) /* agents have told by then what there is */
-#define GOSSIP_GAP_NS	SECOND_NS	 /* nor is it made anew for each thing that an agent saw */
-#define SAVE_GAP_NS	SECOND_NS /* a plan that changes all the time is not written all the time */
+#define SECOND_NS     1000000000ull
+#define SETTLED_NS    (10 * SECOND_NS) /* agents have told by then what there is */
+#define GOSSIP_GAP_NS SECOND_NS	       /* nor is it made anew for each thing that an agent saw */
+#define SAVE_GAP_NS   SECOND_NS /* a plan that changes all the time is not written all the time */
 
 static const struct {
 	const char *name, *effect;
@@ -57,19 +52,6 @@ static void problem(struct c4_planner *p, enum c4_planner_problem which, const c
 	snprintf(now, sizeof p->problems[which], "%s", why);
 }
 
-static void pause_longer(struct c4_pause *p, uint64_t now_ns)
-{
-	p->pause_ns = p->pause_ns ? p->pause_ns * 2 : PAUSE_MIN_NS;
-	if (p->pause_ns > PAUSE_MAX_NS)
-		p->pause_ns = PAUSE_MAX_NS;
-	p->next_ns = now_ns + p->pause_ns;
-}
-
-static void pause_for(struct c4_pause *p, uint64_t now_ns, uint64_t gap_ns)
-{
-	*p = (struct c4_pause){.next_ns = now_ns + gap_ns};
-}
-
 /* ---- planning --------------------------------------------------------------------------------
  */
 
@@ -98,7 +80,7 @@ static void hand_over_gossip(struct c4_planner *p, uint64_t now_ns)
 	p->plan.task.n_doubts = r->n_doubts;
 	r->seen = NULL;
 	r->n_seen = r->cap_seen = r->n_doubts = 0;
-	pause_for(&p->gossip, now_ns, GOSSIP_GAP_NS);
+	c4_pause_for(&p->gossip, now_ns, GOSSIP_GAP_NS);
 }
 
 static void plan_begin(struct c4_planner *p, uint64_t now_ns)
@@ -116,7 +98,7 @@ static void plan_begin(struct c4_planner *p, uint64_t now_ns)
 		memcpy(p->plan.reports, p->reports, p->n_reports * sizeof *p->reports);
 	hand_over_gossip(p, now_ns);
 	p->reload = p->polish = false;
-	pause_for(&p->clock, now_ns, SECOND_NS);
+	c4_pause_for(&p->clock, now_ns, SECOND_NS);
 	p->news = NULL;
 	p->n_reports = 0;
 	p->plan.busy = true;
@@ -247,10 +229,10 @@ static void fetch_end(struct c4_planner *p, uint64_t now_ns)
 	if (p->fetch.rc) {
 		p->stats.fetch_errors++;
 		problem(p, C4_PROBLEM_SOURCE, p->fetch.why);
-		pause_longer(&p->fetch.pause, now_ns);
+		c4_pause_longer(&p->fetch.pause, now_ns);
 	} else {
 		problem(p, C4_PROBLEM_SOURCE, "");
-		pause_for(&p->fetch.pause, now_ns, p->config.interval_ns);
+		c4_pause_for(&p->fetch.pause, now_ns, p->config.interval_ns);
 	}
 	if (p->fetch.news) {
 		c4_source_free(p->news);
@@ -297,12 +279,12 @@ static void save_end(struct c4_planner *p, uint64_t now_ns)
 	if (p->save.rc) {
 		p->stats.save_errors++;
 		problem(p, C4_PROBLEM_STATE, p->save.fault.what);
-		pause_longer(&p->save.pause, now_ns);
+		c4_pause_longer(&p->save.pause, now_ns);
 	} else {
 		p->stats.saves++;
 		p->save.saved = p->save.edition->version;
 		problem(p, C4_PROBLEM_STATE, "");
-		pause_for(&p->save.pause, now_ns, SAVE_GAP_NS);
+		c4_pause_for(&p->save.pause, now_ns, SAVE_GAP_NS);
 	}
 	c4_edition_drop(p->save.edition);
 	p->save.edition = NULL;
@@ -348,66 +330,6 @@ static void take_reports(struct c4_planner *p)
 	s->n_reports = left;
 }
 
-static bool tell_wanted(const struct c4_planner *p, uint64_t now_ns)
-{
-	bool due = now_ns >= p->tell.pause.next_ns;
-
-	if (!p->tell.http || !p->routes.edition)
-		return false;
-	if (p->routes.suspects.changed && !p->tell.pause.pause_ns)
-		return true; /* news do not wait, but for a collector that does not answer */
-	return due && (p->routes.suspects.changed || p->routes.suspects.n || p->tell.standing);
-}
-
-static bool tell_begin(struct c4_planner *p, uint64_t now_ns)
-{
-	uint32_t n = 0;
-	json_t *j = c4_live_links(&p->routes, now_ns, C4_PLANNER_TELL_TTL_S, &n);
-
-	p->tell.body = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
-	json_decref(j);
-	p->tell.standing = n > 0;
-	p->routes.suspects.changed = false;
-	p->tell.busy = p->tell.body != NULL;
-	return p->tell.busy;
-}
-
-static void on_tell(uv_work_t *w)
-{
-	struct c4_planner *p = w->data;
-	struct c4_buf answer = {0};
-
-	p->tell.status = c4_http_post(p->tell.http, "/v1/links", "application/json", p->tell.body,
-				      strlen(p->tell.body), &answer);
-	if (p->tell.status < 0)
-		snprintf(p->tell.why, sizeof p->tell.why, "%s", c4_http_error(p->tell.http));
-	else
-		snprintf(p->tell.why, sizeof p->tell.why, "status %d: %.200s", p->tell.status,
-			 c4_buf_str(&answer));
-	c4_buf_release(&answer);
-}
-
-static void on_told(uv_work_t *w, int status)
-{
-	struct c4_planner *p = w->data;
-	uint64_t now_ns = c4_mono_ns();
-
-	(void)status;
-	p->tell.busy = false;
-	free(p->tell.body);
-	p->tell.body = NULL;
-	if (p->tell.status >= 200 && p->tell.status < 300) {
-		p->stats.told++;
-		pause_for(&p->tell.pause, now_ns, C4_PLANNER_TELL_S * SECOND_NS);
-		return;
-	}
-	if (!p->tell.pause.pause_ns)
-		c4_warn("collector: %s: it hears of links later", p->tell.why);
-	p->stats.tell_errors++;
-	p->routes.suspects.changed = true;
-	pause_longer(&p->tell.pause, now_ns);
-}
-
 /* ---- public ---------------------------------------------------------------------------------- */
 
 void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
@@ -417,15 +339,14 @@ void c4_planner_tick(struct c4_planner *p, uint64_t now_ns)
 	c4_routes_tick(&p->routes, now_ns);
 	p->demanded |= p->config.engine.flows_only && now_ns >= p->started_ns + SETTLED_NS;
 	take_reports(p);
-	if (!p->tell.busy && tell_wanted(p, now_ns) && tell_begin(p, now_ns))
-		uv_queue_work(p->loop, &p->tell.work, on_tell, on_told);
+	c4_talk_tick(&p->talk, now_ns);
 	if (!p->fetch.busy && fetch_wanted(p, now_ns)) {
 		fetch_begin(p);
 		uv_queue_work(p->loop, &p->fetch.work, on_fetch, on_fetched);
 	}
 	if (!p->edition->fabric && now_ns >= p->look.next_ns) {
 		p->reload |= p->config.engine.fabric != NULL;
-		pause_for(&p->look, now_ns, p->config.interval_ns);
+		c4_pause_for(&p->look, now_ns, p->config.interval_ns);
 	}
 	if (!p->plan.busy && plan_wanted(p, now_ns)) {
 		plan_begin(p, now_ns);
@@ -499,8 +420,6 @@ static int open_feed(struct c4_planner *p)
 	if (!p->config.demand && !p->config.collector)
 		return 0;
 	p->fetch.feed = c4_demand_feed_new(p->config.demand, p->config.collector);
-	if (p->config.collector)
-		p->tell.http = c4_http_new(p->config.collector, TELL_TIMEOUT_MS);
 	if (p->fetch.feed)
 		return 0;
 	return p->config.collector ? -EINVAL : -ENOMEM;
@@ -512,7 +431,7 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 	int rc;
 
 	*p = (struct c4_planner){.loop = loop, .config = *config, .started_ns = now_ns};
-	p->plan.work.data = p->fetch.work.data = p->save.work.data = p->tell.work.data = p;
+	p->plan.work.data = p->fetch.work.data = p->save.work.data = p;
 	name_instance(p, wall_ns);
 	p->config.engine.flows = config->flows;
 	p->config.engine.flows_only = config->flows && !config->demand && !config->collector;
@@ -524,6 +443,8 @@ int c4_planner_init(struct c4_planner *p, uv_loop_t *loop, const struct c4_plann
 					   .hold_ns = config->engine.replan.hold_ns,
 				   });
 	rc = open_feed(p);
+	if (!rc)
+		rc = c4_talk_init(&p->talk, loop, &p->routes, config->collector);
 	if (!rc && !begin_with_nothing(p, wall_ns))
 		rc = -ENOMEM;
 	if (!rc) {
@@ -560,8 +481,7 @@ void c4_planner_release(struct c4_planner *p)
 	}
 	c4_engine_free(p->engine);
 	c4_demand_feed_free(p->fetch.feed);
-	c4_http_free(p->tell.http);
-	free(p->tell.body);
+	c4_talk_release(&p->talk);
 	c4_source_free(p->news);
 	c4_journal_release(&p->journal);
 	c4_edition_drop(p->edition);

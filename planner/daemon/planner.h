@@ -7,11 +7,11 @@
  *	                      │ wants
  *	                      ▼
  *	  feed ◄── fetch   planner   save ──► state file      each worker: one job at a time
- *	(collector)  │        │        ▲   tell ──► collector (links)
+ *	(collector)  │        │        ▲   talk ◄─► collector (links)
  *	             └──────► plan ────┘ edition
  *	                    (engine)
  *
- * Four kinds of blocking work run in libuv's pool, at most one of each at a time, so what waits is
+ * Five kinds of blocking work run in libuv's pool, at most one of each at a time, so what waits is
  * bounded: news of the demand replace older ones, reports of one link too, a reload is a mark.
  * The engine belongs to the plan worker while it is at work, the feed to the fetch worker.
  */
@@ -22,13 +22,12 @@
 
 #include "planner/daemon/engine.h"
 #include "planner/daemon/journal.h"
+#include "planner/daemon/pause.h"
 #include "planner/daemon/routes/routes.h"
+#include "planner/daemon/talk.h"
 
 #define C4_PLANNER_TICK_MS 250u
 #define C4_PLANNER_REPORTS 1024u /* links with a report that waits to be planned with */
-
-#define C4_PLANNER_TELL_S     5u  /* between two words to the collector, while there is something */
-#define C4_PLANNER_TELL_TTL_S 15u /* that it believes them */
 
 /* What may be wrong: symbol, name in /healthz and logs, what follows from it. */
 #define C4_PLANNER_PROBLEMS(X)                                                                     \
@@ -60,15 +59,9 @@ struct c4_planner_stats {
 	uint64_t fetches, fetch_errors; /* of the demand */
 	uint64_t fabric_errors;
 	uint64_t saves, save_errors;
-	uint64_t told, tell_errors; /* the collector, of links */
 	uint64_t link_reports, link_refused;
 	uint64_t skipped; /* members of live jobs that the fabric does not know, now */
 	struct c4_oracle_stats ports;
-};
-
-/* A retry that waits longer each time. */
-struct c4_pause {
-	uint64_t next_ns, pause_ns;
 };
 
 struct c4_planner {
@@ -125,15 +118,7 @@ struct c4_planner {
 		struct c4_fault fault;
 		struct c4_pause pause;
 	} save;
-	struct {
-		uv_work_t work;
-		bool busy, standing;  /* the last one had links */
-		struct c4_http *http; /* NULL: nobody to tell */
-		char *body;
-		int status; /* of the answer; < 0: none */
-		char why[256];
-		struct c4_pause pause;
-	} tell;
+	struct c4_talk talk;
 	bool ending; /* nothing new is begun */
 };
 

@@ -8,12 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/http.h"
+#include "planner/daemon/ask.h"
 #include "planner/io/demand_json.h"
 #include "planner/io/demand_live.h"
 #include "planner/io/slurp.h"
 
-#define ASK_TIMEOUT_MS 5000
 /* A collector that has just been started hears of the jobs from their agents within seconds. */
 #define SETTLED_S 10
 
@@ -24,8 +23,8 @@ struct c4_source {
 };
 
 struct c4_demand_feed {
-	const char *file, *collector;
-	struct c4_http *http;
+	const char *file;
+	struct c4_asking *asking;
 	bool read;	  /* the file was, when it was … */
 	struct stat seen; /* … this */
 };
@@ -93,10 +92,9 @@ struct c4_demand_feed *c4_demand_feed_new(const char *file, const char *collecto
 	if (!f)
 		return NULL;
 	f->file = file;
-	f->collector = collector;
 	if (!file)
-		f->http = c4_http_new(collector, ASK_TIMEOUT_MS);
-	if (!file && !f->http) {
+		f->asking = c4_asking_new(collector);
+	if (!file && !f->asking) {
 		free(f);
 		return NULL;
 	}
@@ -107,7 +105,7 @@ void c4_demand_feed_free(struct c4_demand_feed *f)
 {
 	if (!f)
 		return;
-	c4_http_free(f->http);
+	c4_asking_free(f->asking);
 	free(f);
 }
 
@@ -142,42 +140,12 @@ static int fetch_file(struct c4_demand_feed *f, bool forced, struct c4_source *s
 	return 0;
 }
 
-/* What the collector says, whatever the status; NULL with the reason in why[n]. */
-static json_t *ask(struct c4_demand_feed *f, const char *path, int *ret_status, char *why, size_t n)
-{
-	struct c4_buf b = {0};
-	json_error_t error;
-	json_t *j = NULL;
-
-	*ret_status = c4_http_get(f->http, path, &b);
-	if (*ret_status < 0)
-		snprintf(why, n, "collector %s: %s", f->collector, c4_http_error(f->http));
-	else if (!(j = json_loadb(c4_buf_str(&b), b.len, 0, &error)))
-		snprintf(why, n, "collector %s: %s: status %d: %s", f->collector, path, *ret_status,
-			 error.text);
-	c4_buf_release(&b);
-	return j;
-}
-
-/* One of its lists. 0 or a negative errno. */
-static int ask_list(struct c4_demand_feed *f, const char *path, json_t **ret, char *why, size_t n)
-{
-	int status;
-
-	*ret = ask(f, path, &status, why, n);
-	if (!*ret)
-		return status < 0 ? -EHOSTUNREACH : -EPROTO;
-	if (status == 200)
-		return 0;
-	snprintf(why, n, "collector %s: %s: status %d", f->collector, path, status);
-	return -EPROTO;
-}
-
 /* Does it know yet what runs? 1, 0, or a negative errno. */
 static int settled(struct c4_demand_feed *f, char *why, size_t n)
 {
 	int status; /* 503 while its disk is full: it knows all the same */
-	json_t *j = ask(f, "/healthz", &status, why, n), *up = json_object_get(j, "uptime_s");
+	json_t *j = c4_ask(f->asking, "/healthz", &status, why, n),
+	       *up = json_object_get(j, "uptime_s");
 	bool young = json_is_number(up) && json_number_value(up) < SETTLED_S;
 
 	json_decref(j);
@@ -193,9 +161,9 @@ static int fetch_jobs(struct c4_demand_feed *f, bool patient, struct c4_source *
 
 	if (rc <= 0)
 		return rc;
-	rc = ask_list(f, "/api/v1/comms", &s->comms, why, n);
+	rc = c4_ask_good(f->asking, "/api/v1/comms", &s->comms, why, n);
 	if (!rc)
-		rc = ask_list(f, "/api/v1/ranks", &s->ranks, why, n);
+		rc = c4_ask_good(f->asking, "/api/v1/ranks", &s->ranks, why, n);
 	*ret_new = !rc;
 	return rc;
 }

@@ -27,8 +27,8 @@ int c4_source_demand(const struct c4_source *s, const struct c4_fabric *f, struc
 /* Who is asked. */
 struct c4_demand_feed;
 
-/* One of file and collector ("HOST:PORT") is not NULL. NULL: out of memory or a malformed address.
- */
+/* The file, or if that is NULL the collector ("HOST:PORT"); not copied. NULL: out of memory or a
+ * malformed address. */
 struct c4_demand_feed *c4_demand_feed_new(const char *file, const char *collector);
 void c4_demand_feed_free(struct c4_demand_feed *f);
 

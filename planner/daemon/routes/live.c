@@ -181,16 +181,18 @@ static json_t *suspect_json(const struct c4_routes *r, const struct c4_suspect *
 	json_t *j = json_pack(
 		"{s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:f, s:f, s:f, s:f, s:i, s:i, s:f, s:o}", "a",
 		x->a, "b", x->b, "parallel", (int)x->parallel, "toward", x->link % 2 ? x->a : x->b,
-		"kind", x->state == C4_SUSPECT_FULL ? "congestion" : "slow-link", "confirmed",
-		x->state != C4_SUSPECT_DOUBT, "probation", x->state == C4_SUSPECT_PROBATION,
-		"nominal_gbps", (double)x->file_gbps, "measured_gbps", x->measured_gbps, "speed",
-		x->speed, "peers", x->peers, "flows", (int)x->flows, "windows", (int)x->windows,
-		"age_s", seconds(now_ns, x->first_ns), "pairs", pairs_json(r, x));
+		"kind", x->state == C4_SUSPECT_FULL || x->shared ? "congestion" : "slow-link",
+		"confirmed", x->state != C4_SUSPECT_DOUBT && !x->alike, "probation",
+		x->state == C4_SUSPECT_PROBATION, "nominal_gbps", (double)x->file_gbps,
+		"measured_gbps", x->measured_gbps, "speed", x->speed, "peers", x->peers, "flows",
+		(int)x->flows, "windows", (int)x->windows, "age_s", seconds(now_ns, x->first_ns),
+		"pairs", pairs_json(r, x));
 
 	json_object_set_new(j, "state", json_string(c4_suspect_state_name(x->state)));
 	json_object_set_new(j, "given_gbps",
 			    x->given_gbps > 0 ? json_real(x->given_gbps) : json_null());
 	json_object_set_new(j, "alike", json_integer(x->alike));
+	json_object_set_new(j, "source", json_string(x->heard ? "collector" : "connections"));
 	return j;
 }
 
@@ -201,11 +203,32 @@ static json_t *suspects_json(const struct c4_routes *r, bool all, uint64_t now_n
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct c4_suspect *x = &s->v[i];
-		bool told = x->state != C4_SUSPECT_CLEARED && x->file_gbps > 0 && !x->alike;
+		bool told = x->state != C4_SUSPECT_CLEARED && x->file_gbps > 0 && !x->alike &&
+			    !x->shared;
 
 		if (all || told)
 			json_array_append_new(list, suspect_json(r, x, now_ns));
 	}
+	return list;
+}
+
+/* ---- the collector's word --------------------------------------------------------------------- */
+
+static json_t *word_json(const struct c4_routes *r, const struct c4_heard_pair *p, uint64_t now_ns)
+{
+	const struct c4_host *hosts = r->edition->fabric->fabric.hosts;
+
+	return json_pack("{s:s, s:s, s:f, s:s, s:f}", "src", hosts[p->src].name, "dst",
+			 hosts[p->dst].name, "times_usual", (double)p->slow, "state",
+			 c4_heard_state_name(p->state), "age_s", seconds(now_ns, p->heard_ns));
+}
+
+static json_t *words_json(const struct c4_routes *r, uint64_t now_ns)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < r->heard.n; i++)
+		json_array_append_new(list, word_json(r, &r->heard.v[i], now_ns));
 	return list;
 }
 
@@ -217,12 +240,13 @@ json_t *c4_live_json(const struct c4_routes *r, uint64_t now_ns)
 	uint32_t untold = 0;
 
 	if (!r->edition)
-		return json_pack("{s:[], s:[], s:i, s:[]}", "agents", "flows", "flows_untold", 0,
-				 "suspects");
+		return json_pack("{s:[], s:[], s:i, s:[], s:[]}", "agents", "flows", "flows_untold",
+				 0, "suspects", "words");
 	flows = flows_json(r, now_ns, &untold);
-	j = json_pack("{s:o, s:o, s:i, s:o, s:i}", "agents", agents_json(r, now_ns), "flows", flows,
-		      "flows_untold", (int)untold, "suspects", suspects_json(r, true, now_ns),
-		      "watches", (int)r->suspects.n_watches);
+	j = json_pack("{s:o, s:o, s:i, s:o, s:o, s:i}", "agents", agents_json(r, now_ns), "flows",
+		      flows, "flows_untold", (int)untold, "suspects",
+		      suspects_json(r, true, now_ns), "words", words_json(r, now_ns), "watches",
+		      (int)r->suspects.n_watches);
 	return j;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "planner/daemon/routes/reply.h"
 #include "planner/daemon/routes/report.h"
 
@@ -57,6 +58,7 @@ static int follow_fabric(struct c4_routes *r, const struct c4_edition *e)
 		return -ENOMEM;
 	}
 	c4_flows_clear(&r->flows); /* they are told again within a second */
+	c4_heard_clear(&r->heard);
 	free(r->mark);
 	r->mark = mark;
 	r->n_marks = n;
@@ -98,6 +100,15 @@ void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 		c4_elephants_round(&r->pairs, &r->edition->fabric->fabric, &r->flows, now_ns);
 	if (r->edition)
 		c4_suspects_look(&r->suspects, r->edition, &r->flows, now_ns);
+}
+
+void c4_routes_hear(struct c4_routes *r, const struct c4_edition *e, const struct c4_ratings *said,
+		    uint64_t now_ns)
+{
+	if (!r->edition || r->edition->fabric != e->fabric)
+		return; /* the next word is of the new one */
+	if (c4_heard_take(&r->heard, &r->suspects, r->edition, &r->flows, said, now_ns))
+		c4_warn("routes: out of memory: what the collector says is not looked at");
 }
 
 /* ---- exchanges ------------------------------------------------------------------------------- */

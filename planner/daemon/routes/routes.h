@@ -7,6 +7,7 @@
  *	            ──► doubts    leaves whose map is stale, for the plan's epochs
  *	            ──► flows     who talks to whom, how fast, which way: demand, suspicion
  *	RouteAnswer ◄── edition   routes that begin or end at the node, and what belongs to them
+ *	collector   ──► heard     which pairs of hosts are slow, for suspicion
  *
  * Everything is of the loop's thread and bounded; an answer costs as much as the node has QPs. What
  * the planner has to do about it waits here until it looks (c4_planner_tick()).
@@ -21,6 +22,7 @@
 #include "planner/daemon/routes/flows.h"
 #include "planner/daemon/routes/elephants.h"
 #include "planner/daemon/routes/agents.h"
+#include "planner/daemon/routes/heard.h"
 #include "planner/daemon/routes/suspects.h"
 #include "planner/model/oracle/path.h"
 
@@ -78,6 +80,7 @@ struct c4_routes {
 	struct c4_flows flows;
 	struct c4_elephants pairs;
 	struct c4_suspects suspects;
+	struct c4_heard heard;
 	struct c4_arena arena; /* of the exchange at work */
 	uint32_t *mark;	       /* per switch, then per host: scratch of an answer */
 	uint32_t n_marks;
@@ -99,6 +102,10 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns,
 
 /* As often as one likes: what costs something is done C4_ROUTES_TICK_NS after the last time. */
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns);
+
+/* What the collector says of pairs of hosts now, made on the fabric of e. */
+void c4_routes_hear(struct c4_routes *r, const struct c4_edition *e, const struct c4_ratings *said,
+		    uint64_t now_ns);
 
 struct c4_routes_ask {
 	const void *body;

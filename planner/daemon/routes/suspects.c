@@ -165,6 +165,7 @@ static void rename_all(struct c4_suspects *s, const struct c4_edition *is)
 	}
 	c4_sense_clear(s->sense);
 	s->n_watches = 0;
+	s->n_input = 0; /* its numbers are those of another fabric */
 }
 
 /* What an earlier run found out. */
@@ -358,6 +359,8 @@ static void take_slow(struct c4_suspects *s, const struct c4_edition *e,
 	note(x, f, now_ns);
 	note_hosts(s, e, x, n);
 	if (f->confirmed)
+		x->heard = x->shared = false;
+	if (f->confirmed)
 		degrade(s, x, f->gbps);
 	else if (x->state == C4_SUSPECT_DOUBT)
 		x->measured_gbps = f->gbps;
@@ -429,22 +432,22 @@ static bool may_cross(const struct c4_fabric *f, uint32_t link, uint32_t src, ui
  * Whether what it carries and what may go over it besides are enough to say that the link is only
  * shared. Who may is watched: its way decides.
  */
-static bool may_be_shared(struct c4_suspects *s, const struct c4_edition *e,
-			  const struct c4_sense_finding *x, uint32_t n, uint64_t now_ns)
+static bool may_be_shared(struct c4_suspects *s, const struct c4_edition *e, uint32_t link,
+			  double gbps, uint64_t now_ns)
 {
 	const struct c4_fabric *f = &e->fabric->fabric;
 	double sum = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < s->n_input; i++) {
 		const struct c4_sense_flow *stray = &s->input[i];
 
 		if (stray->hops ||
-		    !may_cross(f, x->link, f->nics[stray->src].leaf, f->nics[stray->dst].leaf))
+		    !may_cross(f, link, f->nics[stray->src].leaf, f->nics[stray->dst].leaf))
 			continue;
 		sum += stray->busy_gbps > stray->gbps ? stray->busy_gbps : stray->gbps;
 		watch(s, e, i, now_ns);
 	}
-	return sum > 0 && sum + x->gbps >= EXPLAINED * (double)e->rates[x->link / 2];
+	return sum > 0 && sum + gbps >= EXPLAINED * (double)e->rates[link / 2];
 }
 
 /* ---- recovery -------------------------------------------------------------------------------- */
@@ -471,6 +474,14 @@ static void look_at(struct c4_suspect *x, const struct c4_sense_link *l, uint64_
 	}
 }
 
+static void clear(struct c4_suspects *s, struct c4_suspect *x)
+{
+	give(s, x, (double)x->file_gbps);
+	x->state = C4_SUSPECT_CLEARED; /* until the plan has it */
+	s->cleared++;
+	c4_info("link %s-%s: planned with its %.3g Gb/s again", x->a, x->b, (double)x->file_gbps);
+}
+
 static void step_up(struct c4_suspects *s, struct c4_suspect *x)
 {
 	double half = (double)x->file_gbps * PROBATION;
@@ -480,10 +491,7 @@ static void step_up(struct c4_suspects *s, struct c4_suspect *x)
 		give(s, x, half);
 		return;
 	}
-	give(s, x, (double)x->file_gbps);
-	x->state = C4_SUSPECT_CLEARED; /* until the plan has it */
-	s->cleared++;
-	c4_info("link %s-%s: planned with its %.3g Gb/s again", x->a, x->b, (double)x->file_gbps);
+	clear(s, x);
 }
 
 static void recover(struct c4_suspects *s, const struct c4_sense_result *r, uint64_t now_ns)
@@ -499,8 +507,10 @@ static void recover(struct c4_suspects *s, const struct c4_sense_result *r, uint
 				drop(s, x);
 			continue;
 		}
-		look_at(x, seen_of(r, x->link & ~1u), now_ns);
-		look_at(x, seen_of(r, x->link | 1u), now_ns);
+		if (!x->heard) {
+			look_at(x, seen_of(r, x->link & ~1u), now_ns);
+			look_at(x, seen_of(r, x->link | 1u), now_ns);
+		}
 		if (x->well >= WELL || (x->given_ns && now_ns >= since + s->hold_ns))
 			step_up(s, x);
 	}
@@ -517,7 +527,7 @@ void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const s
 
 	if (!s->sense || now_ns < s->window_ns + C4_SUSPECT_WINDOW_NS)
 		return;
-	in.n = gather(s, e, f, now_ns);
+	in.n = s->n_input = gather(s, e, f, now_ns);
 	s->window_ns = now_ns;
 	if (c4_sense_step(s->sense, &in, &r))
 		return;
@@ -527,8 +537,47 @@ void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const s
 	for (uint32_t i = 0; i < r.n_findings; i++) {
 		if (r.findings[i].kind != C4_SENSE_SLOW)
 			take_full(s, e, &r.findings[i], in.n, now_ns);
-		else if (!may_be_shared(s, e, &r.findings[i], in.n, now_ns))
+		else if (!may_be_shared(s, e, r.findings[i].link, r.findings[i].gbps, now_ns))
 			take_slow(s, e, &r.findings[i], in.n, now_ns);
 	}
 	recover(s, &r, now_ns);
+}
+
+void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
+			const struct c4_suspect_word *w, uint64_t now_ns)
+{
+	struct c4_suspect *x = find(s, w->link, false);
+
+	if (x && is_planned(x) && !x->heard) {
+		x->bad_ns = now_ns; /* we know it already, and better */
+		return;
+	}
+	if (!x)
+		x = add(s, e, w->link, now_ns);
+	if (!x)
+		return;
+	x->link = w->link;
+	x->heard = true;
+	x->shared =
+		w->shared || may_be_shared(s, e, w->link, (double)x->file_gbps / w->times, now_ns);
+	x->flows = w->pairs;
+	x->alike = w->alike;
+	x->windows++;
+	x->speed = 1 / w->times;
+	x->peers = 1;
+	x->bad_ns = now_ns;
+	x->n_hosts = w->n_hosts;
+	memcpy(x->hosts, w->hosts, sizeof x->hosts);
+	if (w->alike <= 1)
+		degrade(s, x, (double)x->file_gbps / w->times);
+	else if (x->state == C4_SUSPECT_DOUBT)
+		x->measured_gbps = (double)x->file_gbps / w->times;
+}
+
+void c4_suspects_acquit(struct c4_suspects *s, uint32_t link)
+{
+	struct c4_suspect *x = find(s, link, false);
+
+	if (x && x->heard && is_planned(x))
+		clear(s, x);
 }

@@ -18,6 +18,9 @@
  * Connections whose way nobody knows may share the link: as long as they and what is seen on it
  * make up half of its rate there is no verdict, and their hops are measured, which tells their way.
  *
+ * The collector's word on pairs of hosts (heard.h) leads here, too. Of such links connections prove
+ * nothing: what is slow for one kind of traffic (RDMA) may be fast for another.
+ *
  * A report of the link from elsewhere (POST /api/v1/links) ends the suspicion: somebody knows
  * better. Full links are told and not planned otherwise: the plan counts loads already.
  * Loop's thread; at most C4_SUSPECTS_MAX.
@@ -58,6 +61,18 @@ struct c4_suspect {
 	uint64_t given_ns;		     /* since when the plan uses given_gbps; 0: not yet */
 	uint32_t hosts[C4_SUSPECT_PAIRS][2]; /* some of who talks over it */
 	uint32_t n_hosts;
+	bool heard;  /* of the collector, our own windows do not show it */
+	bool shared; /* … which calls it congestion, or others may be on it: it is not named */
+};
+
+/* The collector's word on a link. */
+struct c4_suspect_word {
+	uint32_t link; /* directed */
+	double times;  /* the usual time per byte, at least */
+	uint32_t pairs, alike;
+	bool shared;
+	uint32_t hosts[C4_SUSPECT_PAIRS][2];
+	uint32_t n_hosts;
 };
 
 struct c4_suspects {
@@ -65,7 +80,8 @@ struct c4_suspects {
 	struct c4_sense *sense;
 	struct c4_suspect v[C4_SUSPECTS_MAX];
 	uint32_t n;
-	struct c4_sense_flow *input; /* of the window at work */
+	struct c4_sense_flow *input; /* of the last window */
+	uint32_t n_input;
 	struct c4_flow **of;
 	uint8_t *from;
 	float *nic_gbps;
@@ -98,5 +114,12 @@ int c4_suspects_follow(struct c4_suspects *s, const struct c4_edition *was,
 /* Looks at all flows when a window is over. */
 void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
 		      uint64_t now_ns);
+
+/* Planned with what is left of its rate, if at most one other link explains it as well. */
+void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
+			const struct c4_suspect_word *w, uint64_t now_ns);
+
+/* It was not this link (directed) after all: unless our own windows show it, it gets its rate. */
+void c4_suspects_acquit(struct c4_suspects *s, uint32_t link);
 
 #endif
