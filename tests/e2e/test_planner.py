@@ -336,8 +336,7 @@ def test_collector_that_speaks_nonsense(planner, liar, status, body):
 
 
 def test_misuse(daemon):
-    for options, about in [(["--demand", "a", "--collector", "nowhere"], "HOST:PORT"),
-                           (["--oracle", "coin"], "oracle"), (["--interval", "1ms"], "interval"),
+    for options, about in [(["--oracle", "coin"], "oracle"), (["--interval", "1ms"], "interval"),
                            (["--listen", "nowhere"], "HOST:PORT"), (["extra"], "extra")]:
         process = daemon("c4planner", "--state", "none", *options)
         assert process.wait(10) != 0

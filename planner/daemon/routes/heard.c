@@ -2,6 +2,7 @@
 #include "planner/daemon/routes/heard.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 
 #define UDP	   17u
 #define LEAST_GBPS 0.001 /* of a TCP connection: less is no part of what is slow */
+#define WELL_SHARE 0.25f /* of the accused pairs' excess */
 #define ENTRIES	   (1u << 20)
 
 /* A directed link that a rating's traffic crosses. */
@@ -288,14 +290,29 @@ static enum c4_blame_word word_of(struct work *w, uint32_t i)
 	return C4_BLAME_SILENT;
 }
 
-/* All of several ways are well if not even one of them alone would show. */
-static bool is_well(const struct rated *x, const struct c4_rating *r)
+/* What the least slow of the accused takes more than usual. */
+static float least_excess(const struct c4_ratings *r)
 {
-	return x->ways && !x->hidden && r->slow <= 1 + (C4_RATING_SLOW - 1) / 2 / (float)x->ways;
+	float least = 0;
+
+	for (uint32_t i = 0; i < r->n; i++)
+		if (r->v[i].accused && (least == 0 || r->v[i].slow - 1 < least))
+			least = r->v[i].slow - 1;
+	return least;
+}
+
+/* It shows little of what it would if just one of its ways were as slow. */
+static bool is_well(const struct rated *x, const struct c4_rating *r, float excess)
+{
+	float most = fmaxf(excess * WELL_SHARE, (C4_RATING_SLOW - 1) / 2);
+
+	return x->ways && !x->hidden && r->slow - 1 <= most / (float)x->ways;
 }
 
 static void give_words(struct work *w)
 {
+	float excess = least_excess(w->r);
+
 	for (uint32_t i = 0; i < w->r->n; i++)
 		if (w->r->v[i].accused)
 			w->rated[i].pair = remembered(w->h, &w->r->v[i]);
@@ -305,7 +322,7 @@ static void give_words(struct work *w)
 		b->slow = (double)w->r->v[i].slow;
 		if (w->rated[i].pair)
 			b->word = word_of(w, i);
-		else if (is_well(&w->rated[i], &w->r->v[i]))
+		else if (is_well(&w->rated[i], &w->r->v[i], excess))
 			b->word = C4_BLAME_WELL;
 	}
 }
