@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Links that random ports do not meet any more: each rule with what it finds and what it must not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "planner/model/fabric/clos.h"
+#include "planner/model/sense/absence.h"
+
+#define SPINES 4u
+
+/* 4 leaves of 2 hosts, 4 spines; host h under leaf h / 2. Switches hash at random. */
+struct net {
+	struct c4_fabric f;
+	struct c4_absence *a;
+	float rates[64];
+	bool cut[64];	 /* per link: routing has withdrawn it */
+	bool silent[16]; /* per switch: it does not answer */
+	bool by_address; /* leaves hash addresses only */
+	uint64_t random;
+	struct c4_absence_found found[C4_ABSENCE_FOUND_MAX];
+};
+
+static void make(struct net *n, struct c4_clos shape)
+{
+	*n = (struct net){.random = 42};
+	shape.hosts_per_leaf = 2;
+	shape.rails = shape.planes = 1;
+	shape.gbps = 400;
+	c4_fabric_init(&n->f);
+	assert_int_equal(c4_clos_make(&n->f, &shape, NULL), 0);
+	assert_true(n->f.n_links <= 64 && n->f.n_switches <= 16);
+	for (uint32_t i = 0; i < n->f.n_links; i++)
+		n->rates[i] = 400;
+	n->a = c4_absence_new(&n->f);
+	assert_non_null(n->a);
+}
+
+static int setup(void **state)
+{
+	static struct net n;
+
+	make(&n, (struct c4_clos){.leaves = 4, .spines = SPINES});
+	*state = &n;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct net *n = *state;
+
+	c4_absence_free(n->a);
+	c4_fabric_release(&n->f);
+	return 0;
+}
+
+static uint32_t named(const struct net *n, const char *kind, uint32_t i)
+{
+	char name[16];
+
+	snprintf(name, sizeof name, "%s%u", kind, i);
+	return c4_fabric_switch(&n->f, name);
+}
+
+static uint32_t link_of(const struct net *n, uint32_t leaf, uint32_t spine)
+{
+	uint32_t a = named(n, "leaf", leaf), b = named(n, "spine", spine);
+
+	for (uint32_t i = 0; i < n->f.n_links; i++)
+		if (n->f.links[i].a == a && n->f.links[i].b == b)
+			return i;
+	return C4_NONE;
+}
+
+static uint32_t roll(struct net *n)
+{
+	n->random = n->random * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(n->random >> 33);
+}
+
+/* What the leaf of src sends to dst goes over one of the spines that routing leaves. */
+static uint32_t choose(struct net *n, uint32_t src, uint32_t dst)
+{
+	uint32_t live[SPINES], count = 0;
+
+	for (uint32_t s = 0; s < SPINES; s++) {
+		uint32_t up = link_of(n, src / 2, s), down = link_of(n, dst / 2, s);
+
+		if (up != C4_NONE && !n->cut[up] && (down == C4_NONE || !n->cut[down]))
+			live[count++] = s;
+	}
+	assert_true(count);
+	return live[(n->by_address ? src * 7 + dst : roll(n)) % count];
+}
+
+static void draw_one(struct net *n, uint32_t src, uint32_t dst, bool drawn)
+{
+	uint32_t via = named(n, "spine", choose(n, src, dst));
+	const struct c4_absence_draw d = {.src = n->f.hosts[src].nic,
+					  .dst = n->f.hosts[dst].nic,
+					  .via = n->silent[via] ? C4_NONE : via,
+					  .drawn = drawn};
+
+	(void)c4_absence_note(n->a, n->rates, &d);
+}
+
+/* So many draws from each host of the first leaves to each of the others there. */
+static void draw(struct net *n, uint32_t leaves, uint32_t times)
+{
+	for (uint32_t t = 0; t < times; t++)
+		for (uint32_t src = 0; src < 2 * leaves; src++)
+			for (uint32_t dst = 0; dst < 2 * leaves; dst++)
+				if (src / 2 != dst / 2)
+					draw_one(n, src, dst, true);
+}
+
+static uint32_t find(struct net *n)
+{
+	return c4_absence_find(n->a, n->rates, n->found);
+}
+
+static bool found(const struct net *n, uint32_t count, uint32_t link)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (n->found[i].link == link)
+			return true;
+	return false;
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void test_healthy(void **state)
+{
+	struct net *n = *state;
+
+	for (int i = 0; i < 500; i++) {
+		draw(n, 4, 2);
+		assert_int_equal(find(n), 0);
+	}
+}
+
+static void test_cut_link(void **state)
+{
+	struct net *n = *state;
+	uint32_t link = link_of(n, 1, 2);
+
+	draw(n, 4, 4);
+	n->cut[link] = true;
+	draw(n, 4, 1);
+	assert_int_equal(find(n), 0); /* it may be chance */
+	draw(n, 4, 3);
+	assert_int_equal(find(n), 1);
+	assert_int_equal(n->found[0].link, link);
+	assert_true(n->found[0].certain);
+	assert_true(n->found[0].draws >= C4_ABSENCE_DRAWS);
+	assert_false(c4_absence_met(n->a, link));
+
+	/* planned without it: nothing is expected of it, and nobody else is accused */
+	n->rates[link] = 0;
+	for (int i = 0; i < 50; i++) {
+		draw(n, 4, 2);
+		assert_int_equal(find(n), 0);
+	}
+	n->cut[link] = false;
+	draw(n, 4, 1);
+	assert_true(c4_absence_met(n->a, link));
+	assert_true(c4_absence_dry(n->a, link) == 0);
+}
+
+/* Nothing but what is planned is looked at: that meets some ways and not others. */
+static void test_planned_ports_are_no_draws(void **state)
+{
+	struct net *n = *state;
+
+	draw(n, 4, 4);
+	n->cut[link_of(n, 1, 2)] = true;
+	for (int i = 0; i < 500; i++)
+		draw_one(n, 2, 4, false);
+	assert_int_equal(find(n), 0);
+}
+
+/* Between two leaves both links of a way are unmet alike. */
+static void test_two_leaves(void **state)
+{
+	struct net *n = *state;
+	uint32_t count;
+
+	draw(n, 2, 10);
+	n->cut[link_of(n, 1, 2)] = true;
+	draw(n, 2, 10);
+	count = find(n);
+	assert_int_equal(count, 2);
+	assert_true(found(n, count, link_of(n, 1, 2)) && found(n, count, link_of(n, 0, 2)));
+	assert_false(n->found[0].certain || n->found[1].certain);
+}
+
+static void test_spine_that_died(void **state)
+{
+	struct net *n = *state;
+	uint32_t count;
+
+	draw(n, 4, 4);
+	for (uint32_t leaf = 0; leaf < 4; leaf++)
+		n->cut[link_of(n, leaf, 3)] = true;
+	draw(n, 4, 8);
+	count = find(n);
+	assert_int_equal(count, 4);
+	for (uint32_t leaf = 0; leaf < 4; leaf++)
+		assert_true(found(n, count, link_of(n, leaf, 3)));
+	assert_false(n->found[0].certain);
+}
+
+static void test_two_links(void **state)
+{
+	struct net *n = *state;
+	uint32_t count;
+
+	draw(n, 4, 4);
+	n->cut[link_of(n, 0, 0)] = n->cut[link_of(n, 3, 1)] = true;
+	draw(n, 4, 8);
+	count = find(n);
+	assert_int_equal(count, 2);
+	assert_true(found(n, count, link_of(n, 0, 0)) && found(n, count, link_of(n, 3, 1)));
+	assert_true(n->found[0].certain && n->found[1].certain);
+}
+
+/* Ports do not matter to these switches: no draw says anything. */
+static void test_hash_of_addresses(void **state)
+{
+	struct net *n = *state;
+
+	n->by_address = true;
+	draw(n, 4, 100);
+	assert_int_equal(find(n), 0);
+}
+
+/* A spine that never answers is not gone: nobody knows. */
+static void test_silent_spine(void **state)
+{
+	struct net *n = *state;
+
+	n->silent[named(n, "spine", 1)] = true;
+	draw(n, 4, 100);
+	assert_int_equal(find(n), 0);
+}
+
+/* It did: then it swallows what it gets. */
+static void test_black_hole(void **state)
+{
+	struct net *n = *state;
+
+	draw(n, 4, 4);
+	n->silent[named(n, "spine", 1)] = true;
+	draw(n, 4, 8);
+	assert_int_equal(find(n), 4);
+}
+
+/* Never met, though its spine answers others: gone, if draws are not lost there. Never by name. */
+static void test_link_that_was_never_met(void **state)
+{
+	struct net *n = *state;
+	uint32_t link = link_of(n, 1, 2);
+
+	n->cut[link] = true;
+	draw(n, 4, 20);
+	assert_int_equal(find(n), 1);
+	assert_int_equal(n->found[0].link, link);
+	assert_false(n->found[0].certain);
+}
+
+static void test_answers_of_a_stranger(void **state)
+{
+	struct net *n = *state;
+	uint32_t spine = named(n, "spine", 2);
+
+	for (int i = 0; i < 100; i++) {
+		draw(n, 4, 1);
+		n->silent[spine] = true; /* as seen from leaf 1: an address nobody knows */
+		for (int k = 0; k < 24; k++)
+			draw_one(n, 2, 4, true);
+		n->silent[spine] = false;
+	}
+	assert_int_equal(find(n), 0);
+}
+
+static void test_pods(void **state)
+{
+	struct net *n = *state;
+	struct net p;
+	uint32_t link;
+
+	(void)n;
+	make(&p, (struct c4_clos){.leaves = 4, .spines = 2, .pods = 2, .cores = 2});
+	link = link_of(&p, 0, 1);
+	draw(&p, 4, 10);
+	assert_int_equal(find(&p), 0);
+	p.cut[link] = true;
+	for (int i = 0; i < 100; i++)
+		draw_one(&p, 0, 6, true); /* to the other pod */
+	assert_int_equal(find(&p), 1);
+	assert_int_equal(p.found[0].link, link);
+	c4_absence_free(p.a);
+	c4_fabric_release(&p.f);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_healthy),
+		T(test_cut_link),
+		T(test_planned_ports_are_no_draws),
+		T(test_two_leaves),
+		T(test_spine_that_died),
+		T(test_two_links),
+		T(test_hash_of_addresses),
+		T(test_silent_spine),
+		T(test_black_hole),
+		T(test_link_that_was_never_met),
+		T(test_answers_of_a_stranger),
+		T(test_pods),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
