@@ -118,6 +118,7 @@ static const char *read_link(const json_t *j, struct c4_link_found *f)
 	f->toward_b = !strcmp(toward, b);
 	f->confirmed = json_is_true(json_object_get(j, "confirmed"));
 	f->probation = json_is_true(json_object_get(j, "probation"));
+	f->dead = json_is_true(json_object_get(j, "dead")) && !f->congested;
 	f->since_ns = (uint64_t)(age_s * 1e9);
 	read_pairs(j, f);
 	return NULL;

@@ -40,6 +40,17 @@ static void say_slow(struct c4_verdict *v, const struct c4_link_found *f)
 	c4_verdict_evidence(v, "connections", f->flows, NAN, 0, "%s", "");
 }
 
+static void say_dead(struct c4_verdict *v, const struct c4_link_found *f)
+{
+	c4_verdict_say(v,
+		       "link %s carries nothing: of %u random ports that should have led over it "
+		       "none did",
+		       v->link, f->flows);
+	c4_verdict_evidence(v, "link_gbps", 0, f->nominal_gbps, f->windows, "%s", "");
+	c4_verdict_evidence(v, "ports", f->flows, NAN, f->windows, "%s",
+			    "expected to meet it, by equal shares of the ways between its leaves");
+}
+
 static void say_congested(struct c4_verdict *v, const struct c4_link_found *f)
 {
 	c4_verdict_say(v, "link %s is full: %u connections share its %.3g Gb/s", v->link, f->flows,
@@ -64,7 +75,9 @@ void c4_diag_links(const struct c4_link_found *found, uint32_t n, struct c4_verd
 		v->confidence = f->confirmed ? SURE : UNSURE;
 		v->since_ns = f->since_ns;
 		name_link(f, v->link, sizeof v->link);
-		if (f->congested)
+		if (f->dead)
+			say_dead(v, f);
+		else if (f->congested)
 			say_congested(v, f);
 		else
 			say_slow(v, f);

@@ -19,6 +19,7 @@ struct c4_link_found {
 	bool congested;			     /* full, not slow */
 	bool confirmed;
 	bool probation; /* it is tried again, with less than its rate */
+	bool dead;	/* no port leads over it: flows are the ports that should have */
 	double nominal_gbps, measured_gbps;
 	double speed, peers; /* of connections on it and elsewhere; what they could expect is 1 */
 	uint32_t flows, windows;

@@ -100,13 +100,17 @@ static void put_flows(const json_t *j, FILE *out)
 
 static void put_suspect(const json_t *s, FILE *out)
 {
-	bool heard = !strcmp(text_of(s, "source"), "collector");
+	const char *source = text_of(s, "source"), *what = "connections";
+
+	if (!strcmp(source, "collector"))
+		what = "pairs of hosts (collector)";
+	else if (json_is_true(json_object_get(s, "dead")))
+		what = "ports should have led over it and did not";
 
 	fprintf(out, "  %s-%s toward %s: %s, %s: %.3g of %.3g Gb/s, %d %s%s\n", text_of(s, "a"),
 		text_of(s, "b"), text_of(s, "toward"), text_of(s, "kind"), text_of(s, "state"),
 		number_of(s, "measured_gbps"), number_of(s, "nominal_gbps"), integer_of(s, "flows"),
-		heard ? "pairs of hosts (collector)" : "connections",
-		integer_of(s, "alike") ? "; others explain it as well" : "");
+		what, integer_of(s, "alike") ? "; others explain it as well" : "");
 }
 
 static void put_suspects(const json_t *suspects, FILE *out)

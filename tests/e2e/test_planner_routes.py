@@ -2,6 +2,7 @@
 """Routes on live traffic: the real planner, agents that say what they are told to, a network they imagine."""
 
 import json
+import random
 import subprocess
 import time
 
@@ -355,6 +356,69 @@ def test_link_that_may_be_shared_is_not_blamed(planner):
     assert STRAY in [w["sport"] for w in net.agents[1].last["watches"]]
     net.strays.clear()
     assert net.until(lambda: [s for s in live(planner)["suspects"] if s["confirmed"]])
+
+
+# ---- a dead link ---------------------------------------------------------------------------------
+
+
+class Draws:
+    """Agents that look for ports, in a network whose switches choose at random among the links they use."""
+
+    def __init__(self, port):
+        self.agents = [FakeAgent(port, f"h{i}", f"10.0.{i}.1", instance=i + 1) for i in range(HOSTS)]
+        self.cut = set()  # (leaf, spine)
+        self.random = random.Random(7)
+
+    def draw(self, drawn=True):
+        for host, agent in enumerate(self.agents):
+            probes = []
+            for to in (i for i in range(HOSTS) if i // 2 != host // 2):
+                spines = [s for s in range(SPINES) if not {(host // 2, s), (to // 2, s)} & self.cut]
+                spine = self.random.choice(spines)
+                probes.append({"src": agent.address, "dst": self.agents[to].address, "proto": 6,
+                               "sport": 61000 + self.random.randrange(4000), "dport": DPORT, "drawn": drawn,
+                               "hops": [ip(f"10.77.{host // 2}.1"), ip(f"10.78.{spine}.1")]})
+            agent.say(probes=probes)
+        return self
+
+    def until(self, wanted, seconds=10):
+        def look():
+            self.draw()
+            return wanted()
+        return until(look, seconds, 0.1)
+
+
+def test_dead_link_is_named_and_looked_for(planner, daemon):
+    address = start_collector(daemon)
+    planner.start("--collector", address)
+    net = Draws(port_of(planner))
+    for _ in range(8):
+        net.draw()
+    assert not live(planner)["suspects"]
+    net.cut.add((1, 2))
+    for _ in range(30):
+        net.draw(drawn=False)  # of planned ports: they prefer some ways
+    time.sleep(1.2)  # it looks every second
+    assert not live(planner)["suspects"]
+    assert net.until(lambda: live(planner)["suspects"])
+    suspect, = live(planner)["suspects"]
+    assert (suspect["a"], suspect["b"], suspect["source"]) == ("leaf1", "spine2", "probes")
+    assert suspect["dead"] and suspect["confirmed"] and suspect["given_gbps"] == 0
+    assert net.until(lambda: not any({"leaf1", "spine2"} <= set(w) for w in ways_of(planner).values()))
+    told = until(lambda: [i for i in incidents(address) if i["state"] == "confirmed"], 10)
+    assert [(i["kind"], i["culprit"]["link"]) for i in told] == [("slow-link", "leaf1-spine2")]
+    assert "carries nothing" in told[0]["summary"]
+
+    # somebody under the leaf is asked to trace what nobody uses, until it is met again
+    def asked():
+        return [(a, w) for a in net.agents for w in a.last["watches"] if w["dport"] == 33434]
+
+    assert net.until(asked)
+    agent, watch = asked()[0]
+    assert 1 in {net.agents.index(agent) // 2, next(i for i in range(HOSTS) if ip(f"10.0.{i}.1") == watch["dst"]) // 2}
+    assert planner.get("/api/v1/links")[1]["links"]
+    agent.say(probes=[dict(watch, live=True, hops=[ip(f"10.77.{net.agents.index(agent) // 2}.1"), ip("10.78.2.1")])])
+    assert until(lambda: not planner.get("/api/v1/links")[1]["links"], 10)
 
 
 # ---- the collector -------------------------------------------------------------------------------

@@ -86,6 +86,37 @@ def test_weak_link_is_named_and_left(bed, loop):
     assert spine not in ways(bed).values()
 
 
+@pytest.mark.long
+def test_dead_link_is_left_and_used_again(bed, tmp_path):
+    """Nobody tells that it is down: switches send nothing over it any more, and ports show that."""
+    with Loop(bed, BUILD, tmp_path / "c4", planner_options=["--hold", "2s"]) as loop:
+        _, pairs = learn(bed, loop)
+        spine = next(s[0] for (src, _), s in sorted(loop.routes().items()) if src == "h1")
+        job = start(bed, 10000, loop.pinned())
+        bed.truth_reset()
+        assert loop.until(lambda: len(ways(bed)) == len(ORDER), 30)
+        cut = bed.link(1, int(spine.removeprefix("spine")))
+        cut.cut()
+        began = time.monotonic()
+        assert loop.until(lambda: spine not in {s for found in loop.routes().values() for s in found}, 40)
+        assert time.monotonic() - began <= 15
+        suspects = loop.get("/api/v1/live")["suspects"]
+        # two leaves only: what cannot be told apart is left, and not named
+        dead = {tuple(sorted((s["a"], s["b"]))) for s in suspects if s["dead"]}
+        assert dead == {("leaf1", spine), ("leaf2", spine)}
+        assert not loop.incidents("slow-link")
+        assert all(s["source"] == "probes" and not s["confirmed"] for s in suspects if s["dead"])
+        bed.end(job)
+        bed.truth_reset()
+        result(start(bed, 8, loop.pinned()))
+        seen, routes = ways(bed), loop.routes()
+        assert {pair: [way] for pair, way in seen.items()} == {pair: routes[pair] for pair in pairs}
+
+        cut.restore()
+        assert loop.until(lambda: loop.get("/api/v1/links") == {"links": []}, 40)
+        assert loop.until(lambda: spine in {s for found in loop.routes().values() for s in found}, 30)
+
+
 def test_job_outlives_agents_and_planner(bed, loop):
     learn(bed, loop)
     job = start(bed, 60, loop.pinned())

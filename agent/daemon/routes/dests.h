@@ -41,6 +41,7 @@ struct c4_seek_port {
 	uint8_t ttl;   /* of the probe to send, or under way */
 	uint8_t tries;
 	bool back_waits; /* the way back has been asked for */
+	bool drawn;	 /* nothing was known of it */
 	uint16_t number[C4_HOPS_CHOSEN_MAX];
 	struct c4_hop hop[C4_HOPS_CHOSEN_MAX];
 };

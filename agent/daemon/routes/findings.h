@@ -20,6 +20,7 @@ struct c4_finding {
 	struct c4_hop hop[C4_FINDING_HOPS]; /* by TTL - 1 */
 	uint8_t nhops;
 	bool live;
+	bool drawn; /* nothing was known of the port */
 	uint64_t at_ns;
 };
 

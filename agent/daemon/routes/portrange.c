@@ -12,6 +12,9 @@
 #define BELOW_LOW   16384u /* not among the ports of well-known services */
 #define KERNEL_LOW  32768u
 #define KERNEL_HIGH 60999u
+/* A prime above all ranges, far from simple fractions of the usual ones: neighbours differ in many
+ * bits, so that switches with a linear hash do not send a whole run of candidates the same way. */
+#define STRIDE 76039u
 
 struct c4_portrange c4_portrange_beside(uint16_t low, uint16_t high)
 {
@@ -46,5 +49,5 @@ struct c4_portrange c4_portrange_of(uint8_t proto)
 
 uint16_t c4_portrange_nth(const struct c4_portrange *r, uint64_t where, uint32_t k)
 {
-	return (uint16_t)(r->low + (where % r->n + k) % r->n);
+	return (uint16_t)(r->low + (where % r->n + (uint64_t)k * STRIDE) % r->n);
 }

@@ -33,6 +33,7 @@ static bool fill_probe(struct c4_arena *a, C4__V1__Probe *m, const struct c4_fin
 	m->sport = x->flow.sport;
 	m->dport = x->flow.dport;
 	m->live = x->live;
+	m->drawn = x->drawn;
 	m->age_ms = (uint32_t)((now_ns - x->at_ns) / 1000000u);
 	m->n_hops = m->n_hop_rtt_us = x->nhops;
 	for (uint32_t i = 0; i < x->nhops; i++) {

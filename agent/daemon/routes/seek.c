@@ -127,7 +127,7 @@ void c4_seek_next(struct c4_dests *s, struct c4_dest *d)
 
 		if (!port)
 			break;
-		add_port(&d->seek, port);
+		add_port(&d->seek, port)->drawn = true;
 	}
 	s->counts.ports += d->seek.n;
 	ask_back(s, d);
@@ -176,6 +176,7 @@ static void tell_finding(struct c4_dests *s, const struct c4_dest *d, const stru
 {
 	struct c4_finding x = {.flow = {d->src, d->dst, p->port, d->dport, d->proto, p->ttl},
 			       .nhops = p->ttl,
+			       .drawn = p->drawn,
 			       .at_ns = c4_mono_ns()};
 
 	for (uint32_t i = 0; i < C4_HOPS_CHOSEN_MAX && i + TTL_FIRST <= p->ttl; i++)
@@ -223,7 +224,7 @@ static void replace_port(struct c4_dests *s, struct c4_dest *d, struct c4_seek_p
 	if (d->seek.skipped++ < SKIPPED_MAX && !p->back_waits)
 		port = new_port(s, d);
 	if (port) {
-		*p = (struct c4_seek_port){.port = port, .ttl = TTL_FIRST};
+		*p = (struct c4_seek_port){.port = port, .ttl = TTL_FIRST, .drawn = true};
 		return;
 	}
 	p->state = C4_SEEK_ENDED;

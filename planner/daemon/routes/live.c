@@ -190,9 +190,10 @@ static json_t *suspect_json(const struct c4_routes *r, const struct c4_suspect *
 
 	json_object_set_new(j, "state", json_string(c4_suspect_state_name(x->state)));
 	json_object_set_new(j, "given_gbps",
-			    x->given_gbps > 0 ? json_real(x->given_gbps) : json_null());
+			    x->given_gbps > 0 || x->dead ? json_real(x->given_gbps) : json_null());
 	json_object_set_new(j, "alike", json_integer(x->alike));
-	json_object_set_new(j, "source", json_string(x->heard ? "collector" : "connections"));
+	json_object_set_new(j, "dead", json_boolean(x->dead));
+	json_object_set_new(j, "source", json_string(c4_suspect_source_name(x->source)));
 	return j;
 }
 

@@ -159,6 +159,16 @@ static void note_rest(struct c4_routes *r, const C4__V1__Probe *p, uint64_t now_
 		note_hops(w, p, now_ns);
 }
 
+/* Which links it met, or that nobody answered it. */
+static void note_presence(struct c4_routes *r, const C4__V1__Probe *p, const struct c4_path *path)
+{
+	const struct c4_held_fabric *h = r->edition->fabric;
+
+	if (p->age_ms <= AGE_MAX_MS)
+		c4_absent_note(&r->absent, r->edition, c4_held_fabric_nic_at(h, p->src),
+			       c4_held_fabric_nic_at(h, p->dst), path, p->drawn);
+}
+
 static bool is_of(const struct c4_fabric *f, uint32_t nic, uint32_t host)
 {
 	return nic != C4_NONE && f->nics[nic].host == host;
@@ -181,10 +191,13 @@ static void take_probe(struct c4_routes *r, uint32_t host, const C4__V1__Probe *
 	if (!probe_can_be(p) || !is_between(r->edition->fabric, p, host)) {
 		r->counts[C4_ROUTES_PROBES_REFUSED]++;
 	} else if (c4_report_path(r->edition->fabric, p, &seen)) {
+		note_presence(r, p, &seen.path);
 		learn(r, p, &seen);
 		note_way(r, p, &seen, now_ns);
 	} else if (p->live) {
 		note_rest(r, p, now_ns);
+	} else if (p->drawn) {
+		note_presence(r, p, NULL);
 	} else {
 		r->counts[C4_ROUTES_PROBES_REFUSED]++;
 	}

@@ -34,6 +34,7 @@ void c4_routes_release(struct c4_routes *r)
 	c4_flows_release(&r->flows);
 	c4_elephants_release(&r->pairs);
 	c4_suspects_release(&r->suspects);
+	c4_absent_release(&r->absent);
 	c4_arena_release(&r->arena);
 	free(r->mark);
 	free(r->seen);
@@ -59,6 +60,7 @@ static int follow_fabric(struct c4_routes *r, const struct c4_edition *e)
 	}
 	c4_flows_clear(&r->flows); /* they are told again within a second */
 	c4_heard_clear(&r->heard);
+	c4_absent_follow(&r->absent, is);
 	free(r->mark);
 	r->mark = mark;
 	r->n_marks = n;
@@ -98,8 +100,10 @@ void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 	c4_flows_expire(&r->flows, now_ns);
 	if (r->edition && r->config.demands)
 		c4_elephants_round(&r->pairs, &r->edition->fabric->fabric, &r->flows, now_ns);
-	if (r->edition)
-		c4_suspects_look(&r->suspects, r->edition, &r->flows, now_ns);
+	if (!r->edition)
+		return;
+	c4_suspects_look(&r->suspects, r->edition, &r->flows, now_ns);
+	c4_absent_look(&r->absent, &r->suspects, r->edition, &r->agents, now_ns);
 }
 
 void c4_routes_hear(struct c4_routes *r, const struct c4_edition *e, const struct c4_ratings *said,

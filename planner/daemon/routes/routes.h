@@ -21,6 +21,7 @@
 #include "planner/daemon/routes/epochs.h"
 #include "planner/daemon/routes/flows.h"
 #include "planner/daemon/routes/elephants.h"
+#include "planner/daemon/routes/absent.h"
 #include "planner/daemon/routes/agents.h"
 #include "planner/daemon/routes/heard.h"
 #include "planner/daemon/routes/suspects.h"
@@ -81,6 +82,7 @@ struct c4_routes {
 	struct c4_elephants pairs;
 	struct c4_suspects suspects;
 	struct c4_heard heard;
+	struct c4_absent absent;
 	struct c4_arena arena; /* of the exchange at work */
 	uint32_t *mark;	       /* per switch, then per host: scratch of an answer */
 	uint32_t n_marks;

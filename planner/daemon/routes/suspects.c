@@ -26,6 +26,13 @@ const char *c4_suspect_state_name(enum c4_suspect_state s)
 	return names[s];
 }
 
+const char *c4_suspect_source_name(enum c4_suspect_source s)
+{
+	static const char *const names[] = {"connections", "collector", "probes"};
+
+	return names[s];
+}
+
 void c4_suspects_release(struct c4_suspects *s)
 {
 	c4_sense_free(s->sense);
@@ -182,6 +189,9 @@ static void adopt(struct c4_suspects *s, const struct c4_edition *e, uint64_t no
 		if (!x)
 			return;
 		x->state = C4_SUSPECT_SLOW;
+		x->dead = r->now_gbps <= 0;
+		if (x->dead)
+			x->source = C4_SUSPECT_BY_PROBES;
 		x->given_gbps = x->measured_gbps = (double)r->now_gbps;
 		s->changed = true;
 	}
@@ -347,6 +357,21 @@ static void degrade(struct c4_suspects *s, struct c4_suspect *x, double gbps)
 		x->a, x->b, gbps, (double)x->file_gbps, x->flows);
 }
 
+/* No port leads over it. */
+static void bury(struct c4_suspects *s, struct c4_suspect *x)
+{
+	x->measured_gbps = 0;
+	if (x->dead && x->state == C4_SUSPECT_SLOW)
+		return;
+	x->dead = true;
+	x->state = C4_SUSPECT_SLOW;
+	s->found++;
+	give(s, x, 0);
+	c4_warn("link %s-%s: of %u random ports that should have led over it none did: planned "
+		"without",
+		x->a, x->b, x->flows);
+}
+
 static void take_slow(struct c4_suspects *s, const struct c4_edition *e,
 		      const struct c4_sense_finding *f, uint32_t n, uint64_t now_ns)
 {
@@ -358,8 +383,10 @@ static void take_slow(struct c4_suspects *s, const struct c4_edition *e,
 		return;
 	note(x, f, now_ns);
 	note_hosts(s, e, x, n);
-	if (f->confirmed)
-		x->heard = x->shared = false;
+	if (f->confirmed) {
+		x->source = C4_SUSPECT_BY_CONNECTIONS;
+		x->shared = x->dead = false;
+	}
 	if (f->confirmed)
 		degrade(s, x, f->gbps);
 	else if (x->state == C4_SUSPECT_DOUBT)
@@ -476,6 +503,7 @@ static void look_at(struct c4_suspect *x, const struct c4_sense_link *l, uint64_
 
 static void clear(struct c4_suspects *s, struct c4_suspect *x)
 {
+	x->dead = false;
 	give(s, x, (double)x->file_gbps);
 	x->state = C4_SUSPECT_CLEARED; /* until the plan has it */
 	s->cleared++;
@@ -488,6 +516,7 @@ static void step_up(struct c4_suspects *s, struct c4_suspect *x)
 
 	if (x->state == C4_SUSPECT_SLOW && x->well < WELL && half > x->given_gbps) {
 		x->state = C4_SUSPECT_PROBATION;
+		x->dead = false;
 		give(s, x, half);
 		return;
 	}
@@ -507,7 +536,7 @@ static void recover(struct c4_suspects *s, const struct c4_sense_result *r, uint
 				drop(s, x);
 			continue;
 		}
-		if (!x->heard) {
+		if (x->source == C4_SUSPECT_BY_CONNECTIONS) {
 			look_at(x, seen_of(r, x->link & ~1u), now_ns);
 			look_at(x, seen_of(r, x->link | 1u), now_ns);
 		}
@@ -547,8 +576,9 @@ void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
 			const struct c4_suspect_word *w, uint64_t now_ns)
 {
 	struct c4_suspect *x = find(s, w->link, false);
+	double gbps;
 
-	if (x && is_planned(x) && !x->heard) {
+	if (x && is_planned(x) && !w->dead && x->source != C4_SUSPECT_BY_COLLECTOR) {
 		x->bad_ns = now_ns; /* we know it already, and better */
 		return;
 	}
@@ -556,28 +586,36 @@ void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
 		x = add(s, e, w->link, now_ns);
 	if (!x)
 		return;
+	gbps = w->dead ? 0 : (double)x->file_gbps / w->times;
 	x->link = w->link;
-	x->heard = true;
-	x->shared =
-		w->shared || may_be_shared(s, e, w->link, (double)x->file_gbps / w->times, now_ns);
+	x->source = w->dead ? C4_SUSPECT_BY_PROBES : C4_SUSPECT_BY_COLLECTOR;
+	x->shared = !w->dead && (w->shared || may_be_shared(s, e, w->link, gbps, now_ns));
 	x->flows = w->pairs;
 	x->alike = w->alike;
 	x->windows++;
-	x->speed = 1 / w->times;
+	x->speed = w->dead ? 0 : 1 / w->times;
 	x->peers = 1;
 	x->bad_ns = now_ns;
 	x->n_hosts = w->n_hosts;
 	memcpy(x->hosts, w->hosts, sizeof x->hosts);
-	if (w->alike <= 1)
-		degrade(s, x, (double)x->file_gbps / w->times);
+	if (w->dead)
+		bury(s, x);
+	else if (w->alike <= 1)
+		degrade(s, x, gbps);
 	else if (x->state == C4_SUSPECT_DOUBT)
-		x->measured_gbps = (double)x->file_gbps / w->times;
+		x->measured_gbps = gbps;
 }
 
 void c4_suspects_acquit(struct c4_suspects *s, uint32_t link)
 {
 	struct c4_suspect *x = find(s, link, false);
 
-	if (x && x->heard && is_planned(x))
+	if (x && x->source != C4_SUSPECT_BY_CONNECTIONS && is_planned(x))
 		clear(s, x);
+}
+
+void c4_suspects_watch(struct c4_suspects *s, const struct c4_suspect_watch *w)
+{
+	if (s->n_watches < C4_SENSE_WATCHES)
+		s->watches[s->n_watches++] = *w;
 }

@@ -18,8 +18,9 @@
  * Connections whose way nobody knows may share the link: as long as they and what is seen on it
  * make up half of its rate there is no verdict, and their hops are measured, which tells their way.
  *
- * The collector's word on pairs of hosts (heard.h) leads here, too. Of such links connections prove
- * nothing: what is slow for one kind of traffic (RDMA) may be fast for another.
+ * The collector's word on pairs of hosts (heard.h) leads here, too, and links that no port leads
+ * over any more (absent.h): these are planned as dead. Of neither connections prove anything: what
+ * is slow for one kind of traffic (RDMA) may be fast for another.
  *
  * A report of the link from elsewhere (POST /api/v1/links) ends the suspicion: somebody knows
  * better. Full links are told and not planned otherwise: the plan counts loads already.
@@ -46,6 +47,9 @@ enum c4_suspect_state {
 	C4_SUSPECT_CLEARED
 };
 
+/* Who found it: connections in our own windows, the collector, or probes. */
+enum c4_suspect_source { C4_SUSPECT_BY_CONNECTIONS, C4_SUSPECT_BY_COLLECTOR, C4_SUSPECT_BY_PROBES };
+
 struct c4_suspect {
 	enum c4_suspect_state state;
 	char a[C4_NAME_MAX + 1], b[C4_NAME_MAX + 1];
@@ -61,15 +65,18 @@ struct c4_suspect {
 	uint64_t given_ns;		     /* since when the plan uses given_gbps; 0: not yet */
 	uint32_t hosts[C4_SUSPECT_PAIRS][2]; /* some of who talks over it */
 	uint32_t n_hosts;
-	bool heard;  /* of the collector, our own windows do not show it */
-	bool shared; /* … which calls it congestion, or others may be on it: it is not named */
+	enum c4_suspect_source source;
+	bool dead;   /* planned without it */
+	bool shared; /* the collector calls it congestion, or others may be on it: it is not named */
 };
 
-/* The collector's word on a link. */
+/* The collector's word on a link, or that of probes. */
 struct c4_suspect_word {
-	uint32_t link; /* directed */
-	double times;  /* the usual time per byte, at least */
-	uint32_t pairs, alike;
+	uint32_t link;	/* directed */
+	bool dead;	/* probes do not meet it */
+	double times;	/* the usual time per byte, at least; else */
+	uint32_t pairs; /* of hosts that show it; dead: draws */
+	uint32_t alike;
 	bool shared;
 	uint32_t hosts[C4_SUSPECT_PAIRS][2];
 	uint32_t n_hosts;
@@ -121,5 +128,10 @@ void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
 
 /* It was not this link (directed) after all: unless our own windows show it, it gets its rate. */
 void c4_suspects_acquit(struct c4_suspects *s, uint32_t link);
+
+const char *c4_suspect_source_name(enum c4_suspect_source s);
+
+/* An agent shall trace this 5-tuple, too, if there is room. */
+void c4_suspects_watch(struct c4_suspects *s, const struct c4_suspect_watch *w);
 
 #endif
