@@ -18,3 +18,12 @@ uint32_t c4_label_of_port(uint16_t port)
 		return 0;
 	return port == C4_PORT_FIRST ? LABEL_OF_FIRST : port & LOW_MASK;
 }
+
+uint32_t c4_label_of_numbers(uint32_t qpn, uint32_t peer_qpn)
+{
+	uint64_t v = (uint64_t)qpn * peer_qpn;
+
+	v ^= v >> 20;
+	v ^= v >> 40;
+	return (uint32_t)(v & LABEL_MASK);
+}

@@ -21,4 +21,11 @@ uint16_t c4_label_to_port(uint32_t label);
  */
 uint32_t c4_label_of_port(uint16_t port);
 
+/*
+ * The label that stands in for none: drivers make it of the numbers of the two queue pairs, own and
+ * peer's (Linux, include/rdma/ib_verbs.h, rdma_calc_flow_label()). Both ends make the same one. It
+ * may be 0, and is a label like others then.
+ */
+uint32_t c4_label_of_numbers(uint32_t qpn, uint32_t peer_qpn);
+
 #endif

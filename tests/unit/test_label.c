@@ -37,12 +37,25 @@ static void test_labels_fold_as_rdma_core_does(void **state)
 	assert_int_equal(c4_label_to_port(0xABCDE), 0xC000 | (0x3CDE ^ 0x2A));
 }
 
+/* Computed apart, from the formula of the kernel's rdma_calc_flow_label(). */
+static void test_numbers_stand_in_for_a_label(void **state)
+{
+	(void)state;
+	assert_int_equal(c4_label_of_numbers(17, 18), 17 * 18);
+	assert_int_equal(c4_label_of_numbers(0x100, 0x1000), 1); /* 2^20 folds down */
+	assert_int_equal(c4_label_of_numbers(0x123456, 0x654321), 0xA77AE);
+	assert_int_equal(c4_label_of_numbers(0x654321, 0x123456), 0xA77AE);
+	assert_int_equal(c4_label_of_numbers(0xFFFFFF, 0xFFFFFF), 0xFFF1E);
+	assert_int_equal(c4_label_of_numbers(0, 5), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_port_has_a_label),
 		cmocka_unit_test(test_other_ports_have_none),
 		cmocka_unit_test(test_labels_fold_as_rdma_core_does),
+		cmocka_unit_test(test_numbers_stand_in_for_a_label),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
