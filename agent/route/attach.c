@@ -239,7 +239,23 @@ void c4_attach_put(const struct c4_rtable *t)
 		__atomic_fetch_sub(&m->users, 1, __ATOMIC_SEQ_CST);
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- saying --------------------------------------------------------------------------------- */
+
+int c4_attach_send(const void *datagram, size_t n)
+{
+	int saved = errno, rc = 0, fd;
+
+	if (!self.socket_len)
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || sendto(fd, datagram, n, MSG_NOSIGNAL | MSG_DONTWAIT,
+			     (const void *)&self.socket, self.socket_len) != (ssize_t)n)
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return rc;
+}
 
 int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport, bool taken)
 {
@@ -252,16 +268,7 @@ int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport, bool taken)
 		.dport = dport,
 		.pid = (uint32_t)getpid(),
 	};
-	int saved = errno, rc = 0, fd;
+	int rc = c4_attach_send(&ask, sizeof ask);
 
-	if (!self.socket_len)
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || sendto(fd, &ask, sizeof ask, MSG_NOSIGNAL, (const void *)&self.socket,
-			     self.socket_len) != (ssize_t)sizeof ask)
-		rc = fd >= 0 && errno == EAGAIN ? 0 : -errno; /* its queue is full: it is there */
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-	return rc;
+	return rc == -EAGAIN ? 0 : rc;
 }

@@ -28,6 +28,12 @@ const struct c4_rtable *c4_attach_get(uint64_t now_ns);
 /* NULL is allowed. */
 void c4_attach_put(const struct c4_rtable *t);
 
+/*
+ * Sends the agent a datagram, without waiting. 0; -EAGAIN: it is there, but its queue is full; or
+ * another negative errno: it is certain that nobody listens.
+ */
+int c4_attach_send(const void *datagram, size_t n);
+
 /* Asks the agent for ports, or for others than those in the table (taken). 0, or a negative errno
  * if it is certain that nobody listens. */
 int c4_attach_ask(uint8_t proto, uint32_t dst, uint16_t dport, bool taken);

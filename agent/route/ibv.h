@@ -18,6 +18,7 @@ enum { C4_IBV_RC = 2, C4_IBV_UC = 3 };
 enum {
 	C4_IBV_STATE = 1 << 0,
 	C4_IBV_AV = 1 << 7,
+	C4_IBV_DEST_QPN = 1 << 20,
 	C4_IBV_RATE_LIMIT = 1 << 25,
 };
 
@@ -71,6 +72,7 @@ struct c4_ibv_qp {
 
 static_assert(sizeof(struct c4_ib_post_send) == 32, "wire");
 static_assert(sizeof(struct c4_ibv_ah) == 32, "ah_attr");
+static_assert(offsetof(struct c4_ibv_attr, dest_qp_num) == 28, "qp_attr");
 static_assert(offsetof(struct c4_ibv_attr, ah) == 56, "qp_attr");
 
 #endif

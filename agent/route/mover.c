@@ -16,13 +16,15 @@
 #include "agent/route/ask.h"
 #include "agent/route/attach.h"
 #include "agent/route/qps.h"
+#include "agent/route/tell.h"
 #include "agent/route/verbs.h"
 #include "common/base/clock.h"
 #include "common/base/label.h"
 #include "common/base/str.h"
 
 #define STACK_BYTES                                                                                \
-	(256u << 10) /* holds the thread's copy of everybody's thread-local data, too              \
+	(256u                                                                                      \
+	 << 10) /* holds the thread's copy of everybody's thread-local data, too              \
 		      */
 #define IDLE_NS	 1000000000u
 #define RETRY_NS 5000000u
@@ -38,12 +40,9 @@ static struct {
 	int (*set_port)(struct c4_ibv_qp *qp, uint16_t port);
 } mlx5;
 
-uint16_t c4_route_best_port(const struct c4_route_slot *s)
+bool c4_mover_runs(void)
 {
-	for (uint32_t i = 0; i < s->nports && i < C4_ROUTE_PORTS; i++)
-		if (c4_label_of_port(s->port[i]))
-			return s->port[i];
-	return 0;
+	return __atomic_load_n(&started, __ATOMIC_RELAXED);
 }
 
 bool c4_mover_in_child(void)
@@ -57,6 +56,44 @@ static void sleep_ns(uint64_t ns)
 	const struct timespec left = {(time_t)(ns / IDLE_NS), (long)(ns % IDLE_NS)};
 
 	syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
+}
+
+/* ---- ports ---------------------------------------------------------------------------------- */
+
+static bool has_port(const struct c4_route_slot *s, uint16_t port)
+{
+	for (uint32_t i = 0; i < s->nports; i++)
+		if (s->port[i] == port)
+			return true;
+	return false;
+}
+
+/* The slot's first port that a label can stand for, 0 if there is none. */
+static uint16_t best_port(const struct c4_route_slot *s)
+{
+	for (uint32_t i = 0; i < s->nports && i < C4_ROUTE_PORTS; i++)
+		if (c4_label_of_port(s->port[i]))
+			return s->port[i];
+	return 0;
+}
+
+uint16_t c4_route_claim_port(const struct c4_rtable *t, int at, const struct c4_route_dest *d,
+			     uint64_t now_ns, int *ret_slot)
+{
+	uint32_t tried = 0;
+	int slot;
+
+	while ((slot = c4_rtable_claim(t, at, d, tried, now_ns)) >= 0) {
+		uint16_t port = best_port(&d->slot[slot]);
+
+		if (port) {
+			*ret_slot = slot;
+			return port;
+		}
+		c4_rtable_unclaim(t, at, slot, now_ns);
+		tried |= 1u << slot;
+	}
+	return 0;
 }
 
 /* ---- soft-RoCE's doorbell ------------------------------------------------------------------- */
@@ -150,12 +187,10 @@ static int move(struct c4_qp *e, uint16_t port)
 
 /* ---- what the table says -------------------------------------------------------------------- */
 
-static bool has_port(const struct c4_route_slot *s, uint16_t port)
+/* It has another port, or another slot: the agent is to hear of it. */
+static void changed(struct c4_qp *e)
 {
-	for (uint32_t i = 0; i < s->nports; i++)
-		if (s->port[i] == port)
-			return true;
-	return false;
+	e->r.told_instance = 0;
 }
 
 /* Another agent made this table: the slot that has our port, or the one of the same number. */
@@ -170,11 +205,21 @@ static void adopt(struct c4_qp *e, const struct c4_rtable *t, int at, const stru
 	e->r.at = at;
 	e->r.moved = d->slot[slot].moved;
 	e->r.instance = t->hdr->instance;
+	changed(e);
+}
+
+/* Returns whether it was given the port. */
+static bool try_move(struct c4_qp *e, const struct c4_rtable *t, uint16_t port)
+{
+	e->r.stuck = move(e, port) != 0;
+	c4_rtable_count(t, e->r.stuck ? C4_ROUTE_STAT_STUCK : C4_ROUTE_STAT_MOVED);
+	changed(e);
+	return !e->r.stuck;
 }
 
 static void follow(struct c4_qp *e, const struct c4_rtable *t, const struct c4_route_slot *s)
 {
-	uint16_t port = c4_route_best_port(s);
+	uint16_t port = best_port(s);
 
 	if (has_port(s, e->r.port)) {
 		e->r.moved = s->moved;
@@ -183,43 +228,79 @@ static void follow(struct c4_qp *e, const struct c4_rtable *t, const struct c4_r
 	if (!port || !e->r.sends || e->r.waits)
 		return; /* later */
 	e->r.moved = s->moved;
-	e->r.stuck = move(e, port) != 0;
-	c4_rtable_count(t, e->r.stuck ? C4_ROUTE_STAT_STUCK : C4_ROUTE_STAT_MOVED);
+	try_move(e, t, port);
 }
 
-static void look_after(struct c4_qp *e, const struct c4_rtable *t)
+/* Its peer was not planned when it was made, and is now. */
+static void join(struct c4_qp *e, const struct c4_rtable *t, int at, const struct c4_route_dest *d)
+{
+	uint16_t port;
+	int slot;
+
+	if (d->src != e->r.src || !e->r.sends || e->r.waits || e->r.stuck)
+		return;
+	port = c4_route_claim_port(t, at, d, c4_mono_ns(), &slot);
+	if (!port)
+		return;
+	if (!has_port(&d->slot[slot], e->r.port) && !try_move(e, t, port)) {
+		c4_rtable_unclaim(t, at, slot, c4_mono_ns());
+		return;
+	}
+	e->r.at = at;
+	e->r.slot = slot;
+	e->r.moved = d->slot[slot].moved;
+	e->r.instance = t->hdr->instance;
+	changed(e);
+}
+
+static void follow_plan(struct c4_qp *e, const struct c4_rtable *t)
 {
 	struct c4_route_dest d;
 	int at;
 
-	if (e->r.waits)
-		resume(e);
-	if (!t)
+	if (!c4_rtable_peer(t, e->r.dst))
 		return;
 	at = c4_rtable_dest(t, C4_ROUTE_UDP, e->r.dst, C4_ROUTE_RDMA_PORT, c4_mono_ns(), &d);
-	if (at < 0 || !c4_rtable_peer(t, e->r.dst))
+	if (at < 0)
 		return;
+	if (e->r.slot < 0) {
+		join(e, t, at, &d);
+		return;
+	}
 	if (e->r.instance != t->hdr->instance)
 		adopt(e, t, at, &d);
+	e->r.at = at; /* forgotten and known again, it is elsewhere */
 	if (e->r.slot < d.nslots && d.slot[e->r.slot].moved != e->r.moved && !e->r.stuck)
 		follow(e, t, &d.slot[e->r.slot]);
 }
 
-/* Returns whether some queue pair could not be brought back yet. */
+/* Returns whether it is to be looked at again soon. *full: the agent takes no more for now. */
+static bool look_after(struct c4_qp *e, const struct c4_rtable *t, bool *full)
+{
+	if (e->r.waits)
+		resume(e);
+	if (!t)
+		return e->r.waits;
+	follow_plan(e, t);
+	if (!*full && c4_tell_due(t, &e->r, c4_mono_ns()))
+		*full = c4_tell_up(t, e, c4_mono_ns()) != 0;
+	return e->r.waits || *full;
+}
+
+/* Returns whether some queue pair could not be brought back, or told of, yet. */
 static bool look_after_all(const struct c4_rtable *t)
 {
-	bool waits = false;
+	bool soon = false, full = false;
 
 	for (uint32_t i = 0; i < C4_QPS; i++) {
 		struct c4_qp *e = c4_qps_hold_at(i);
 
 		if (!e)
 			continue;
-		look_after(e, t);
-		waits |= e->r.waits;
+		soon |= look_after(e, t, &full);
 		c4_qps_release(e);
 	}
-	return waits;
+	return soon;
 }
 
 /* ---- the thread ----------------------------------------------------------------------------- */

@@ -78,7 +78,7 @@ struct c4_qp *c4_qps_hold_at(uint32_t i)
 	return NULL;
 }
 
-bool c4_qps_add(struct c4_ibv_qp *qp, const struct c4_qp_route *r)
+struct c4_qp *c4_qps_add(struct c4_ibv_qp *qp, const struct c4_qp_route *r)
 {
 	for (uint32_t i = 0; i < NEAR; i++) {
 		struct c4_qp *e = place(qp, i);
@@ -91,10 +91,9 @@ bool c4_qps_add(struct c4_ibv_qp *qp, const struct c4_qp_route *r)
 		hold(e);
 		e->r = *r;
 		__atomic_store_n(&e->qp, qp, __ATOMIC_RELEASE);
-		c4_qps_release(e);
-		return true;
+		return e;
 	}
-	return false;
+	return NULL;
 }
 
 void c4_qps_forget(struct c4_qp *e)

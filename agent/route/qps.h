@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * qps.h - queue pairs that got a planned label: remembered so that they can follow the plan.
+ * qps.h - the process's queue pairs that the plan may mean: remembered so that they can follow it,
+ * and that each agent hears of them.
  *
  * A fixed table, hashed by the program's pointer. Each entry has a holder: the program's thread
  * that changes or destroys the queue pair, or the one that moves it. So a queue pair is never
  * destroyed while it is being moved: its owner waits the few milliseconds that this takes. A queue
- * pair that finds no room is labelled all the same but stays where it is.
+ * pair that finds no room is labelled all the same but stays where it is, and no agent hears of it.
  */
 #ifndef C4_ROUTE_QPS_H
 #define C4_ROUTE_QPS_H
@@ -19,11 +20,13 @@
 
 /* What is known of it; belongs to the entry's holder. */
 struct c4_qp_route {
-	struct c4_ibv_ah ah; /* as it was given, with our label */
-	uint32_t dst;
-	uint64_t instance; /* of the agent whose slot it is */
-	int at, slot;
-	uint32_t moved; /* of the slot, that we follow */
+	struct c4_ibv_ah ah; /* as it was given, with our label if it has one */
+	uint32_t src, dst, qpn, peer_qpn;
+	uint64_t id;
+	uint64_t told_instance, told_ns; /* which agent heard of it as it is now, and when */
+	uint64_t instance;		 /* of the agent whose slot it is */
+	int at, slot;			 /* slot -1: none, it has the label of its program */
+	uint32_t moved;			 /* of the slot, that we follow */
 	uint16_t port;
 	bool sends; /* the program has brought it to RTS */
 	bool waits; /* we have it in SQD and could not bring it back yet */
@@ -44,8 +47,9 @@ struct c4_qp *c4_qps_hold_at(uint32_t i);
 
 void c4_qps_release(struct c4_qp *e);
 
-/* Remembers qp, which must not be there yet. False: there is no room near its place. */
-bool c4_qps_add(struct c4_ibv_qp *qp, const struct c4_qp_route *r);
+/* Remembers qp, which must not be there yet: its entry, held by the caller. NULL: there is no room
+ * near its place. */
+struct c4_qp *c4_qps_add(struct c4_ibv_qp *qp, const struct c4_qp_route *r);
 
 /* Of a held entry: it is nobody's any more, and released. */
 void c4_qps_forget(struct c4_qp *e);

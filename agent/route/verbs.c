@@ -5,7 +5,8 @@
  * A label is part of the address that a queue pair learns when it goes from INIT to RTR, in a copy
  * of the program's attributes. If the device refuses it, it is given the program's own. Only
  * connected queue pairs between IPv4-mapped GIDs are meant, and only those that leave from the
- * address that the plan knows.
+ * address that the plan knows. Those that are not planned are remembered as well: the agent hears
+ * of them, and they may be planned later.
  */
 #include "agent/route/verbs.h"
 
@@ -19,6 +20,7 @@
 #include "agent/route/mover.h"
 #include "agent/route/qps.h"
 #include "agent/route/real.h"
+#include "agent/route/tell.h"
 #include "common/base/clock.h"
 #include "common/base/label.h"
 
@@ -103,90 +105,135 @@ static bool is_meant(const struct c4_ibv_qp *qp, const struct c4_ibv_attr *attr,
 	       attr->ah.is_global && (qp->type == C4_IBV_RC || qp->type == C4_IBV_UC);
 }
 
-/* Whether the queue pair leaves from this address; where nobody can tell, yes. */
-static bool leaves_from(const struct c4_ibv_qp *qp, const struct c4_ibv_ah *ah, uint32_t src)
+/* The address it leaves from, 0 if that is no IPv4 one; where nobody can tell, the plan's. */
+static uint32_t source_of(const struct c4_rtable *t, const struct c4_ibv_qp *qp,
+			  const struct c4_ibv_ah *ah, uint32_t dst)
 {
 	uint8_t gid[16] __attribute__((aligned(8))) = {0};
 
-	return !real.query_gid ||
-	       real.query_gid(qp->context, ah->port_num, ah->sgid_index, gid) != 0 ||
-	       mapped_ip(gid) == src;
+	if (real.query_gid && !real.query_gid(qp->context, ah->port_num, ah->sgid_index, gid))
+		return mapped_ip(gid);
+	return t ? c4_rtable_peer(t, dst) : 0;
+}
+
+/* The port that its packets have: of its label, or what stands in for none. */
+static uint16_t port_of(const struct c4_qp_route *r)
+{
+	return c4_label_to_port(r->ah.flow_label ? r->ah.flow_label
+						 : c4_label_of_numbers(r->qpn, r->peer_qpn));
+}
+
+/* As its program wants it. */
+static struct c4_qp_route described(const struct c4_rtable *t, const struct c4_ibv_qp *qp,
+				    const struct c4_ibv_attr *attr, int mask)
+{
+	struct c4_qp_route r = {
+		.ah = attr->ah,
+		.dst = mapped_ip(attr->ah.dgid),
+		.qpn = qp->num,
+		.peer_qpn = mask & C4_IBV_DEST_QPN ? attr->dest_qp_num : 0,
+		.slot = -1,
+	};
+
+	if (r.dst)
+		r.src = source_of(t, qp, &r.ah, r.dst);
+	r.port = port_of(&r);
+	return r;
 }
 
 /* A label and the slot it belongs to, in *r. False: none is planned. */
-static bool choose(const struct c4_rtable *t, const struct c4_ibv_qp *qp, struct c4_qp_route *r)
+static bool choose(const struct c4_rtable *t, struct c4_qp_route *r)
 {
-	uint32_t src = c4_rtable_peer(t, r->dst), tried = 0;
-	uint64_t now = c4_mono_ns();
+	uint32_t src = c4_rtable_peer(t, r->dst);
 	struct c4_route_dest d;
+	uint16_t port;
+	int at, slot;
 
-	if (!src || !leaves_from(qp, &r->ah, src))
+	if (!src || r->src != src)
 		return false;
-	r->at = c4_route_ports(t, C4_ROUTE_UDP, r->dst, C4_ROUTE_RDMA_PORT, &d);
-	if (r->at < 0 || d.src != src)
+	at = c4_route_ports(t, C4_ROUTE_UDP, r->dst, C4_ROUTE_RDMA_PORT, &d);
+	if (at < 0 || d.src != src)
 		return false;
-	while ((r->slot = c4_rtable_claim(t, r->at, &d, tried, now)) >= 0) {
-		r->port = c4_route_best_port(&d.slot[r->slot]);
-		if (r->port)
-			break;
-		c4_rtable_unclaim(t, r->at, r->slot, now);
-		tried |= 1u << r->slot;
-	}
-	if (r->slot < 0)
+	port = c4_route_claim_port(t, at, &d, c4_mono_ns(), &slot);
+	if (!port)
 		return false;
-	r->ah.flow_label = c4_label_of_port(r->port);
-	r->moved = d.slot[r->slot].moved;
+	r->at = at;
+	r->slot = slot;
+	r->port = port;
+	r->ah.flow_label = c4_label_of_port(port);
+	r->moved = d.slot[slot].moved;
 	r->instance = t->hdr->instance;
 	return true;
 }
 
-/* The label was taken: the queue pair will follow the plan. */
-static void remember(const struct c4_rtable *t, struct c4_ibv_qp *qp, const struct c4_qp_route *r)
+/* It has reached RTR: it will follow the plan, and the agent hears of it. */
+static void remember(const struct c4_rtable *t, struct c4_ibv_qp *qp, struct c4_qp_route *r)
 {
-	c4_rtable_count(t, C4_ROUTE_STAT_LABELLED);
-	if (!c4_qps_add(qp, r) || c4_mover_start())
+	bool runs = t ? !c4_mover_start() : c4_mover_runs();
+	struct c4_qp *e;
+
+	r->id = c4_tell_id();
+	e = c4_qps_add(qp, r);
+	if (t && r->slot >= 0 && (!e || !runs))
 		c4_rtable_count(t, C4_ROUTE_STAT_STUCK);
+	if (t && !e)
+		c4_rtable_count(t, C4_ROUTE_STAT_UNTOLD);
+	if (t && e)
+		c4_tell_up(t, e, c4_mono_ns());
+	if (e)
+		c4_qps_release(e);
 }
 
-/* -1: nothing was done. */
+/* With a planned label, if there is one for *r. -1: nothing was done. */
 static int modify_labelled(const struct c4_rtable *t, struct c4_ibv_qp *qp,
-			   const struct c4_ibv_attr *attr, int mask)
+			   const struct c4_ibv_attr *attr, int mask, struct c4_qp_route *r)
 {
-	struct c4_qp_route r = {.ah = attr->ah, .dst = mapped_ip(attr->ah.dgid)};
 	struct c4_ibv_attr copy = {0};
-	int rc;
+	struct c4_qp_route chosen = *r;
 
-	if (!choose(t, qp, &r))
+	if (!choose(t, &chosen))
 		return -1;
 	memcpy(&copy, attr,
 	       mask & C4_IBV_RATE_LIMIT ? sizeof copy : offsetof(struct c4_ibv_attr, rate_limit));
-	copy.ah.flow_label = r.ah.flow_label;
-	rc = real.modify_qp(qp, &copy, mask);
-	if (!rc) {
-		remember(t, qp, &r);
-		return 0;
+	copy.ah.flow_label = chosen.ah.flow_label;
+	if (real.modify_qp(qp, &copy, mask)) {
+		c4_rtable_unclaim(t, chosen.at, chosen.slot, c4_mono_ns());
+		return -1;
 	}
-	c4_rtable_unclaim(t, r.at, r.slot, c4_mono_ns());
-	return -1;
+	c4_rtable_count(t, C4_ROUTE_STAT_LABELLED);
+	*r = chosen;
+	return 0;
 }
 
 /* ---- the wrappers --------------------------------------------------------------------------- */
 
-/* A held entry whose queue pair has left its path for good: forgotten, and its slot given back. */
+/* A held entry whose queue pair has left its path for good: forgotten, its slot given back. */
 static void leave(struct c4_qp *e)
 {
 	const struct c4_rtable *t = c4_attach_get(c4_mono_ns());
 
-	if (t && t->hdr->instance == e->r.instance)
+	if (t && e->r.slot >= 0 && t->hdr->instance == e->r.instance)
 		c4_rtable_unclaim(t, e->r.at, e->r.slot, c4_mono_ns());
+	if (t)
+		c4_tell_gone(t, e);
 	c4_attach_put(t);
 	c4_qps_forget(e);
+}
+
+/* Its program has given it another label. The mover tells the agent. */
+static void relabelled(struct c4_qp *e, const struct c4_ibv_attr *attr)
+{
+	e->r.ah = attr->ah;
+	e->r.port = port_of(&e->r);
+	e->r.told_instance = 0;
 }
 
 static int modify_known(struct c4_qp *e, struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask)
 {
 	int rc = real.modify_qp(qp, attr, mask), saved = errno;
 
+	if (!rc && mask & C4_IBV_AV)
+		relabelled(e, attr);
 	if (rc || !(mask & C4_IBV_STATE)) {
 		c4_qps_release(e);
 	} else if (attr->state == C4_IBV_RTR || attr->state == C4_IBV_RTS ||
@@ -201,16 +248,25 @@ static int modify_known(struct c4_qp *e, struct c4_ibv_qp *qp, struct c4_ibv_att
 	return rc;
 }
 
+/* While no agent lives, and none ever did, nothing is looked at. */
 static int modify_new(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask)
 {
 	const struct c4_rtable *t = c4_attach_get(c4_mono_ns());
-	int saved = errno, rc = t ? modify_labelled(t, qp, attr, mask) : -1;
+	struct c4_qp_route r = {.dst = 0};
+	int saved = errno, rc = -1;
 
-	c4_attach_put(t);
-	if (rc < 0) {
-		errno = saved;
+	if (t || c4_mover_runs())
+		r = described(t, qp, attr, mask);
+	if (t)
+		rc = modify_labelled(t, qp, attr, mask, &r);
+	errno = saved;
+	if (rc < 0)
 		rc = real.modify_qp(qp, attr, mask);
-	}
+	saved = errno;
+	if (!rc && r.src)
+		remember(t, qp, &r);
+	c4_attach_put(t);
+	errno = saved;
 	return rc;
 }
 

@@ -27,6 +27,8 @@
  *  - The table means something only while the agent lives: heartbeat_ns (CLOCK_MONOTONIC) no older
  *    than C4_ROUTE_STALE_NS. Otherwise, and on any doubt, a connection is made as without c4.
  *  - Addresses and ports are in host byte order. IPv4 (for RoCE: IPv4-mapped GIDs).
+ *  - Queue pairs are seen by nobody else, so processes tell the agent of theirs on the same socket,
+ *    planned or not: struct c4_route_qp. While no agent lives nothing is told.
  */
 #ifndef C4_ROUTE_H
 #define C4_ROUTE_H
@@ -61,7 +63,8 @@ enum c4_route_proto { C4_ROUTE_TCP = 6, C4_ROUTE_UDP = 17 }; /* as IP numbers th
 	X(UNKNOWN, "unknown", "connections to planned peers without a known port")                 \
 	X(LABELLED, "labelled", "queue pairs that got a planned flow label")                       \
 	X(MOVED, "moved", "live queue pairs that were given another label")                        \
-	X(STUCK, "stuck", "live queue pairs that the device did not let move")
+	X(STUCK, "stuck", "live queue pairs that the device did not let move")                     \
+	X(UNTOLD, "untold", "queue pairs that the agent does not hear of: too many to remember")
 
 enum c4_route_stat {
 #define C4_X(sym, name, help) C4_ROUTE_STAT_##sym,
@@ -134,6 +137,35 @@ struct c4_route_ask {
 	uint32_t pad3;
 };
 
+/*
+ * A datagram to the agent's socket: a connected queue pair is there, or is there no more. Told
+ * apart from a question by its size and magic; an agent that does not know it counts it as bad.
+ *
+ * Said when it has reached RTR, when its port or its slot changed, to another agent anew, and again
+ * every C4_ROUTE_QP_AGAIN_MS: any of them may be lost. So an agent forgets a queue pair that nobody
+ * spoke of for C4_ROUTE_QP_KEEP_MS, and those of a process that has ended. Which process it is the
+ * agent asks the kernel (SCM_CREDENTIALS); pid is only of use where the kernel cannot tell, as
+ * across pid namespaces.
+ */
+#define C4_ROUTE_QP_MAGIC    ((uint32_t)(C4_ROUTE_MAGIC >> 32))
+#define C4_ROUTE_QP_AGAIN_MS 10000u
+#define C4_ROUTE_QP_KEEP_MS  35000u
+
+enum c4_route_qp_kind { C4_ROUTE_QP_UP = 1, C4_ROUTE_QP_GONE = 2 };
+
+struct c4_route_qp {
+	uint32_t magic; /* C4_ROUTE_QP_MAGIC */
+	uint16_t version;
+	uint8_t kind; /* enum c4_route_qp_kind */
+	uint8_t slot; /* of the dest (UDP, dst, C4_ROUTE_RDMA_PORT), claimed; C4_ROUTE_SLOTS: none */
+	uint32_t src, dst;
+	uint16_t sport; /* of its packets */
+	uint16_t pad;
+	uint32_t qpn, peer_qpn; /* its number, and that of the other end */
+	uint32_t pid;
+	uint64_t id; /* of the process's queue pairs, this one; never used again by it */
+};
+
 static_assert(offsetof(struct c4_route_header, heartbeat_ns) == 128, "header: cold part");
 static_assert(offsetof(struct c4_route_header, stats) == 192, "header: heartbeat's line");
 static_assert(sizeof(struct c4_route_header) == 320, "header");
@@ -141,6 +173,8 @@ static_assert(sizeof(struct c4_route_peer) == 8, "peer");
 static_assert(sizeof(struct c4_route_slot) == 32, "slot");
 static_assert(sizeof(struct c4_route_dest) == 64 + 32 * C4_ROUTE_SLOTS, "dest");
 static_assert(sizeof(struct c4_route_ask) == 24, "ask");
+static_assert(sizeof(struct c4_route_qp) == 40, "qp");
+static_assert(offsetof(struct c4_route_qp, id) == 32, "qp: identity");
 
 /* Where a search begins; it goes on with the next entry, around the end, to an empty one. */
 static inline uint32_t c4_route_peer_hash(uint32_t dst)
