@@ -471,6 +471,7 @@ static int start_routes(struct agent *a)
 		.planner = o->planner,
 		.runtime_dir = o->runtime_dir,
 		.node = o->node,
+		.sysfs = o->sysfs ? o->sysfs : "/sys",
 		.instance = a->feed.instance,
 		.settled = on_routes_settled,
 		.arg = a,

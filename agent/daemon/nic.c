@@ -234,3 +234,33 @@ uint32_t c4_nics_read(const struct c4_nic_source *source, struct c4_nic *out)
 		for_each_entry(&r, dir, visit_net);
 	return r.n;
 }
+
+/* ---- one of them ---------------------------------------------------------------------------- */
+
+static bool read_counter(const char *dir, const struct counter *c, uint64_t *ret)
+{
+	char text[TEXT_BYTES];
+
+	if (!read_text(dir, c->file, text) || text[0] < '0' || text[0] > '9')
+		return false;
+	*ret = strtoull(text, NULL, 10) * c->scale;
+	return true;
+}
+
+bool c4_nic_port_sent(const char *root, const char *device, const char *port, uint64_t *ret_bytes)
+{
+	char dir[PATH_MAX];
+	int n = snprintf(dir, sizeof dir, "%s/class/infiniband/%s/ports/%s", root, device, port);
+
+	return n > 0 && (size_t)n < sizeof dir &&
+	       (read_counter(dir, &port_counters[0], ret_bytes) ||
+		read_counter(dir, &plain_byte_counters[0], ret_bytes));
+}
+
+bool c4_nic_net_sent(const char *root, const char *name, uint64_t *ret_bytes)
+{
+	char dir[PATH_MAX];
+	int n = snprintf(dir, sizeof dir, "%s/class/net/%s", root, name);
+
+	return n > 0 && (size_t)n < sizeof dir && read_counter(dir, &net_counters[0], ret_bytes);
+}

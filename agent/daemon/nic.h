@@ -33,4 +33,11 @@ struct c4_nic_source {
  */
 uint32_t c4_nics_read(const struct c4_nic_source *source, struct c4_nic *out);
 
+/*
+ * Bytes that one port of an RDMA device, or one interface, has sent. False: nobody counts them (or
+ * it is not there), *ret_bytes untouched.
+ */
+bool c4_nic_port_sent(const char *root, const char *device, const char *port, uint64_t *ret_bytes);
+bool c4_nic_net_sent(const char *root, const char *name, uint64_t *ret_bytes);
+
 #endif

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/daemon/routes/qpshare.h"
 #include "common/ds/vec.h"
 #include "common/log.h"
 
-#define FLOWS_ROOM    (C4_CONNWATCH_MAX + C4_DESTS_MAX * C4_ROUTE_SLOTS)
+#define FLOWS_ROOM    (C4_CONNWATCH_MAX + C4_QPAIRS_MAX)
 #define LOOPBACK_NET  127u
 #define PLANNED_PORTS 61000u
 
@@ -64,14 +65,14 @@ struct c4_flow c4_connwatch_delta(const struct c4_sock *last, const struct c4_so
 }
 
 /* Among hosts of the fabric; before anybody told who they are, whoever is not of this node. */
-static bool is_wanted(const struct c4_connwatch_scene *scene, const struct c4_sock *x)
+static bool is_wanted(const struct c4_connwatch_scene *scene, uint32_t src, uint32_t dst)
 {
-	if (x->dst >> 24 == LOOPBACK_NET || c4_locals_has(scene->locals, x->dst) ||
-	    !c4_locals_has(scene->locals, x->src))
+	if (dst >> 24 == LOOPBACK_NET || c4_locals_has(scene->locals, dst) ||
+	    !c4_locals_has(scene->locals, src))
 		return false;
 	if (!scene->plan || !scene->plan->npeers)
 		return true;
-	return c4_plan_peer(scene->plan, x->dst) || c4_pairs_to(scene->dests->pairs, x->dst);
+	return c4_plan_peer(scene->plan, dst) || c4_pairs_to(scene->dests->pairs, dst);
 }
 
 /* The kernel does not say who connected: a planned port did, a port somebody listens on did not. */
@@ -121,7 +122,7 @@ static void visit_connection(void *arg, const struct c4_sock *x)
 	struct c4_conn_seen *seen;
 	struct c4_flow flow;
 
-	if (!is_wanted(l->scene, x))
+	if (!is_wanted(l->scene, x->src, x->dst))
 		return;
 	seen = remembered(l, x);
 	if (!seen)
@@ -149,35 +150,67 @@ static void visit_listener(void *arg, const struct c4_sock *x)
 	w->listening[x->sport / 64] |= 1ull << x->sport % 64;
 }
 
-/* ---- a look at all -------------------------------------------------------------------------- */
+/* ---- queue pairs ---------------------------------------------------------------------------- */
 
-/* Queue pairs: the kernel knows nothing of them, the table's claims do. */
-static void add_queue_pairs(struct look *l)
+/* Claims, and what could follow the plan but was made before there was one for it. */
+static void visit_queue_pairs(struct look *l)
 {
-	const struct c4_dests *dests = l->scene->dests;
+	struct c4_dests *dests = l->scene->dests;
+	const struct c4_pair *pair;
+	struct c4_map_entry *e;
 
-	for (uint32_t i = 0; i < dests->n; i++) {
-		const struct c4_dest *d = dests->dest[i];
+	c4_map_for_each (e, &l->scene->qpairs->by_name) {
+		const struct c4_qpair *x = e->value;
 
-		if (!d || !d->pair || d->proto != C4_ROUTE_UDP)
-			continue;
-		for (uint32_t k = 0; k < d->told.nslots && k < d->pair->nwishes; k++) {
-			struct c4_flow flow = {
-				.src = d->src,
-				.dst = d->dst,
-				.sport = d->told.slot[k].port[0],
-				.dport = d->dport,
-				.proto = d->proto,
-				.initiated = true,
-				.interval_ms = (uint32_t)(l->interval_ns / 1000000u),
-				.route = d->pair->wish[k].fwd_route,
-			};
-
-			if (c4_plantable_claimed(&d->place->slot[k]))
-				add_flow(l->w, &flow);
-		}
+		c4_dests_claimed(dests, x->dst, x->slot);
+		pair = c4_pairs_oneway(dests->pairs, x->dst);
+		if (pair && pair->src == x->src)
+			c4_dests_want(dests, C4_ROUTE_UDP, x->dst, C4_ROUTE_RDMA_PORT, l->now_ns);
 	}
 }
+
+static void add_group(struct look *l, const struct c4_qpshare *share,
+		      const struct c4_qpair_group *g)
+{
+	const struct c4_flow flow = {
+		.src = g->src,
+		.dst = g->dst,
+		.sport = g->sport,
+		.dport = C4_ROUTE_RDMA_PORT,
+		.proto = C4_ROUTE_UDP,
+		.initiated = true,
+		.sent_bytes = c4_qpshare_of(share, g),
+		.interval_ms = (uint32_t)(l->interval_ns / 1000000u),
+		.connections = g->n,
+		.route = c4_dests_route(l->scene->dests, g->dst, g->sport),
+	};
+
+	if (is_wanted(l->scene, g->src, g->dst))
+		add_flow(l->w, &flow);
+}
+
+/* After all others: what these carried is not queue pairs'. */
+static void add_queue_pairs(struct look *l)
+{
+	struct c4_qpshare_scene scene = {
+		.locals = l->scene->locals,
+		.before = l->scene->ports_before,
+		.now = l->scene->ports,
+		.tcp = l->w->flows,
+		.ntcp = l->w->nflows,
+		.now_ns = l->now_ns,
+		.interval_ns = l->interval_ns,
+	};
+	struct c4_qpshare share;
+
+	scene.ngroups = c4_qpairs_group(l->scene->qpairs, &scene.groups);
+	c4_qpshare_make(&share, &scene);
+	l->w->port_missing = share.missing;
+	for (uint32_t i = 0; l->interval_ns && i < scene.ngroups; i++)
+		add_group(l, &share, &scene.groups[i]);
+}
+
+/* ---- a look at all -------------------------------------------------------------------------- */
 
 static void forget_ended(struct c4_connwatch *w)
 {
@@ -229,6 +262,7 @@ void c4_connwatch_look(struct c4_connwatch *w, const struct c4_connwatch_scene *
 		w->nl = c4_sockdiag_open();
 		return;
 	}
+	visit_queue_pairs(&l);
 	c4_dests_count_end(scene->dests, now_ns);
 	add_queue_pairs(&l);
 	forget_ended(w);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * connwatch.h - which connections this node has with other hosts of the fabric, and what each
- * carried since the last look: the planner's demand, and the truth about claims of slots.
+ * carried since the last look: the planner's demand, and the truth about claims of slots. TCP's from
+ * the kernel's list; queue pairs from what processes tell (qpairs.h), those of one port to one host
+ * as one flow, with bytes that are estimated (qpshare.h).
  *
  * Counters of a connection are those of the kernel; what we keep is what they were at the last
  * look. Bounded; connections beyond it are counted and not told. One thread (the loop's).
@@ -13,6 +15,8 @@
 #include "agent/daemon/routes/flow.h"
 #include "agent/daemon/routes/locals.h"
 #include "agent/daemon/routes/plan.h"
+#include "agent/daemon/routes/qpairs.h"
+#include "agent/daemon/routes/rdmaports.h"
 #include "agent/daemon/routes/sockdiag.h"
 #include "common/ds/map.h"
 
@@ -32,7 +36,8 @@ struct c4_connwatch {
 	uint64_t listening[65536 / 64]; /* bits: somebody listens there */
 	struct c4_flow *flows;		/* of the last look, those that carry most first */
 	uint32_t nflows, flows_cap;
-	uint64_t crowded; /* connections there was no room for */
+	uint64_t crowded;  /* connections there was no room for */
+	bool port_missing; /* a queue pair's address is of no RDMA port that is known */
 };
 
 /* What a look needs to know. plan: NULL while there is none. */
@@ -40,6 +45,8 @@ struct c4_connwatch_scene {
 	const struct c4_locals *locals;
 	const struct c4_plan *plan;
 	struct c4_dests *dests;
+	struct c4_qpairs *qpairs;
+	const struct c4_rdmaports *ports_before, *ports; /* the last two readings */
 };
 
 /* 0 or a negative errno: the kernel's list is not to be had. */

@@ -352,26 +352,52 @@ static void ask_again(struct c4_dests *s, struct c4_dest *d, bool taken, uint64_
 	look(s, d, now_ns);
 }
 
+/* A destination that is not there yet. NULL: nobody planned it, or there is no room. */
+static struct c4_dest *make(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
+			    uint64_t now_ns)
+{
+	const struct c4_pair *pair = pair_of(s, proto, dst);
+	struct c4_dest *d;
+
+	if (pair && s->table->ndests >= C4_DESTS_MAX)
+		evict_idle(s, now_ns);
+	d = pair ? add(s, proto, pair, dport) : NULL;
+	if (d)
+		d->asked_ns = d->used_ns = now_ns;
+	return d;
+}
+
 void c4_dests_ask(struct c4_dests *s, const struct c4_route_ask *ask, uint64_t now_ns)
 {
 	struct c4_dest *d = c4_dests_find(s, ask->proto, ask->dst, ask->dport);
-	const struct c4_pair *pair = pair_of(s, ask->proto, ask->dst);
 
 	s->counts.asks++;
 	if (d) {
 		ask_again(s, d, ask->taken, now_ns);
 		return;
 	}
-	if (pair && s->table->ndests >= C4_DESTS_MAX)
-		evict_idle(s, now_ns);
-	d = pair ? add(s, ask->proto, pair, ask->dport) : NULL;
+	d = make(s, ask->proto, ask->dst, ask->dport, now_ns);
 	if (!d) {
 		s->counts.refused++;
 		return;
 	}
 	d->urgent = true;
-	d->asked_ns = d->used_ns = now_ns;
 	c4_seek_start(s, d);
+}
+
+void c4_dests_want(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport, uint64_t now_ns)
+{
+	struct c4_dest *d = c4_dests_find(s, proto, dst, dport);
+
+	if (!d) {
+		d = make(s, proto, dst, dport, now_ns);
+		if (d)
+			c4_seek_start(s, d);
+	} else if (d->pair && !d->told.nslots && !d->seek.on && now_ns >= d->place->until_ns) {
+		d->used_ns = now_ns;
+		d->retry_ns = 0;
+		look(s, d, now_ns);
+	}
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
@@ -439,7 +465,7 @@ void c4_dests_count_begin(struct c4_dests *s)
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct c4_dest *d = s->dest[i];
 
-		if (!d || d->proto != C4_ROUTE_TCP)
+		if (!d)
 			continue;
 		memset(d->seen, 0, sizeof d->seen);
 		for (uint32_t k = 0; k < d->cache.n; k++)
@@ -465,6 +491,24 @@ uint32_t c4_dests_count(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_
 	return w->fwd_route ? w->fwd_route : w->bwd_route;
 }
 
+void c4_dests_claimed(struct c4_dests *s, uint32_t dst, uint8_t slot)
+{
+	struct c4_dest *d = c4_dests_find(s, C4_ROUTE_UDP, dst, C4_ROUTE_RDMA_PORT);
+
+	if (d && slot < C4_ROUTE_SLOTS)
+		d->seen[slot]++;
+}
+
+uint32_t c4_dests_route(const struct c4_dests *s, uint32_t dst, uint16_t sport)
+{
+	const struct c4_dest *d = c4_dests_find(s, C4_ROUTE_UDP, dst, C4_ROUTE_RDMA_PORT);
+	const struct c4_portpath *x = d ? c4_pathcache_find(&d->cache, sport) : NULL;
+
+	if (!x || !x->slot || !d->pair || x->slot > d->pair->nwishes)
+		return 0;
+	return d->pair->wish[x->slot - 1].fwd_route;
+}
+
 void c4_dests_bound(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport, uint16_t sport)
 {
 	struct c4_dest *d = c4_dests_find(s, proto, dst, dport);
@@ -479,7 +523,7 @@ void c4_dests_count_end(struct c4_dests *s, uint64_t now_ns)
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct c4_dest *d = s->dest[i];
 
-		if (!d || d->proto != C4_ROUTE_TCP)
+		if (!d)
 			continue;
 		for (uint32_t k = 0; k < d->told.nslots; k++)
 			s->counts.corrected +=

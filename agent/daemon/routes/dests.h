@@ -118,6 +118,11 @@ struct c4_dest *c4_dests_find(const struct c4_dests *s, uint8_t proto, uint32_t 
 /* Somebody is about to connect. */
 void c4_dests_ask(struct c4_dests *s, const struct c4_route_ask *ask, uint64_t now_ns);
 
+/* A connection that is there could follow the plan: what is not known of its ports is looked for,
+ * after what somebody waits for. */
+void c4_dests_want(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
+		   uint64_t now_ns);
+
 /* A plan with other pairs or epochs: what is stale is forgotten and looked for anew. */
 void c4_dests_replan(struct c4_dests *s, uint64_t now_ns);
 
@@ -133,6 +138,11 @@ void c4_dests_distrust(struct c4_dests *s, uint32_t src, uint64_t now_ns);
 void c4_dests_count_begin(struct c4_dests *s);
 uint32_t c4_dests_count(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
 			uint16_t sport, bool *reversed);
+/* The same of queue pairs: the slot that one claims, as its process says, and whose route their
+ * port is (0: none). A port that queue pairs have is not in use: others may have it as well. */
+void c4_dests_claimed(struct c4_dests *s, uint32_t dst, uint8_t slot);
+uint32_t c4_dests_route(const struct c4_dests *s, uint32_t dst, uint16_t sport);
+
 void c4_dests_bound(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
 		    uint16_t sport);
 void c4_dests_count_end(struct c4_dests *s, uint64_t now_ns);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* flow.h - a connection as one end saw it over an interval (message Flow of route.proto). */
+/* flow.h - a connection, or queue pairs of one port, as one end saw them over an interval (message
+ * Flow of route.proto). */
 #ifndef C4_AGENT_ROUTES_FLOW_H
 #define C4_AGENT_ROUTES_FLOW_H
 
@@ -16,7 +17,8 @@ struct c4_flow {
 	uint64_t sent_bytes, received_bytes;
 	uint32_t interval_ms, busy_ms, limited_ms;
 	uint32_t rtt_us, min_rtt_us, retransmits;
-	uint32_t route; /* place in the plan + 1; 0: none */
+	uint32_t connections; /* of this 5-tuple; 0: one */
+	uint32_t route;	      /* place in the plan + 1; 0: none */
 	bool reversed;
 };
 

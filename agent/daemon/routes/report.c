@@ -93,6 +93,7 @@ static void fill_flow(C4__V1__Flow *m, const struct c4_flow *x, const struct c4_
 	m->rtt_us = x->rtt_us;
 	m->min_rtt_us = x->min_rtt_us;
 	m->retransmits = x->retransmits;
+	m->connections = x->connections;
 	if (plan && x->route && x->route <= plan->nroutes) {
 		m->id = (char *)plan->routes[x->route - 1].id;
 		m->qp = plan->routes[x->route - 1].qp;

@@ -11,6 +11,8 @@
 #include "agent/daemon/routes/helper.h"
 #include "agent/daemon/routes/locals.h"
 #include "agent/daemon/routes/planlink.h"
+#include "agent/daemon/routes/qpairs.h"
+#include "agent/daemon/routes/rdmarate.h"
 #include "agent/daemon/routes/report.h"
 #include "agent/daemon/routes/verify.h"
 #include "common/base/clock.h"
@@ -43,6 +45,8 @@ struct c4_routes {
 	struct c4_findings_mark told;
 	struct c4_dests dests;
 	struct c4_asks asks;
+	struct c4_qpairs qpairs;
+	struct c4_rdmarate rdmarate;
 	struct c4_connwatch connwatch;
 	struct c4_verify verify;
 
@@ -107,6 +111,10 @@ static void log_counts(const struct c4_routes *r)
 		 N(r->verify.samples), N(r->verify.wrong), N(r->verify.doubts),
 		 N(r->verify.watches), N(r->findings.lost), N(r->connwatch.crowded),
 		 N(c->corrected));
+	c4_debug("routes: %u queue pairs of %u processes, %llu without room, %llu ended with "
+		 "theirs, %llu not spoken of any more",
+		 r->qpairs.n, r->qpairs.owners.used, N(r->qpairs.crowded), N(r->qpairs.ended),
+		 N(r->qpairs.expired));
 }
 #undef N
 
@@ -296,13 +304,31 @@ static void on_ask(void *arg, const struct c4_route_ask *ask)
 		c4_dests_ask(&r->dests, ask, c4_mono_ns());
 }
 
+static void on_qp(void *arg, const struct c4_route_qp *qp, uint32_t pid)
+{
+	struct c4_routes *r = arg;
+
+	if (!r->finishing)
+		c4_qpairs_take(&r->qpairs, qp, pid, c4_mono_ns());
+}
+
 static void each_second(struct c4_routes *r, uint64_t now_ns)
 {
-	struct c4_connwatch_scene scene = {&r->locals, r->plan, &r->dests};
+	struct c4_connwatch_scene scene = {
+		.locals = &r->locals,
+		.plan = r->plan,
+		.dests = &r->dests,
+		.qpairs = &r->qpairs,
+		.ports_before = &r->rdmarate.before,
+		.ports = &r->rdmarate.now,
+	};
 
 	if (c4_locals_read(&r->locals))
 		apply(r, now_ns);
+	c4_qpairs_sweep(&r->qpairs, now_ns);
 	c4_connwatch_look(&r->connwatch, &scene, now_ns);
+	if (r->qpairs.n)
+		c4_rdmarate_read(&r->rdmarate, r->connwatch.port_missing, now_ns);
 	c4_dests_review(&r->dests, now_ns);
 	if (r->seeking != (uint32_t)r->dests.counts.searches)
 		log_counts(r);
@@ -353,6 +379,15 @@ static void start_handles(struct c4_routes *r)
 	uv_check_start(&r->after_poll, on_after_poll);
 }
 
+/* A reading of RDMA ports has ended: it may be what the end waits for. */
+static void on_idle(void *arg)
+{
+	struct c4_routes *r = arg;
+
+	if (r->finishing && r->link && c4_routes_settled(r))
+		r->config.settled(r->config.arg);
+}
+
 /* What must be there before any handle is in the loop. */
 static int open_parts(struct c4_routes *r)
 {
@@ -393,11 +428,16 @@ static void start_probers(struct c4_routes *r)
 int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **ret)
 {
 	struct c4_routes *r = calloc(1, sizeof *r);
+	struct c4_asks_config asks = {config->runtime_dir, config->node, on_ask, on_qp, r};
 	int rc;
 
 	if (!r)
 		return -ENOMEM;
 	r->config = *config;
+	r->rdmarate.loop = config->loop;
+	r->rdmarate.root = config->sysfs;
+	r->rdmarate.idle = on_idle;
+	r->rdmarate.arg = r;
 	r->interval_ns = REPORT_MS * MS_NS;
 	r->asks.fd = r->prober.epoll = r->helper.fd = r->raw.in = r->raw.out = -1;
 	rc = open_parts(r);
@@ -413,7 +453,7 @@ int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **re
 	rc = c4_connwatch_open(&r->connwatch);
 	if (rc)
 		c4_warn("routes: %s: connections are not seen", strerror(-rc));
-	rc = c4_asks_open(&r->asks, config->loop, config->runtime_dir, config->node, on_ask, r);
+	rc = c4_asks_open(&r->asks, config->loop, &asks);
 	if (rc)
 		c4_warn("routes: %s: nobody can ask for them", strerror(-rc));
 	*ret = r;
@@ -431,9 +471,14 @@ void c4_routes_finish(struct c4_routes *r)
 	send_report(r, c4_mono_ns());
 }
 
+bool c4_routes_busy(const struct c4_routes *r)
+{
+	return r && c4_rdmarate_busy(&r->rdmarate);
+}
+
 bool c4_routes_settled(struct c4_routes *r)
 {
-	return !r || (r->last_sent && !c4_planlink_busy(r->link));
+	return !r || (r->last_sent && !c4_planlink_busy(r->link) && !c4_routes_busy(r));
 }
 
 bool c4_routes_stop(struct c4_routes *r, uint64_t patience_ns)
@@ -445,7 +490,7 @@ bool c4_routes_stop(struct c4_routes *r, uint64_t patience_ns)
 	r->link = NULL;
 	c4_asks_close(&r->asks);
 	c4_plantable_close(&r->table);
-	return c4_planlink_stop(link, patience_ns);
+	return c4_planlink_stop(link, patience_ns) && !c4_routes_busy(r);
 }
 
 void c4_routes_free(struct c4_routes *r)
@@ -453,6 +498,7 @@ void c4_routes_free(struct c4_routes *r)
 	if (!r)
 		return;
 	c4_connwatch_close(&r->connwatch);
+	c4_qpairs_release(&r->qpairs);
 	c4_dests_release(&r->dests);
 	c4_asks_release(&r->asks);
 	c4_helper_release(&r->helper);

@@ -7,9 +7,10 @@
  *	    ▲                               ▲    │
  *	    │                        asks ──┘    └─► seek ─► prober, helper
  *	    └── report ◄── findings ◄── seek, verify
- *	               ◄── connwatch
+ *	               ◄── connwatch ◄── qpairs, rdmarate
  *
- * Everything runs on the loop's thread but the exchange with the planner (planlink.h). Nothing of
+ * Everything runs on the loop's thread but the exchange with the planner (planlink.h) and the
+ * reading of RDMA ports (rdmarate.h). Nothing of
  * this exists without a planner.
  */
 #ifndef C4_AGENT_ROUTES_ROUTES_H
@@ -25,6 +26,7 @@ struct c4_routes_config {
 	uv_loop_t *loop;
 	const char *planner; /* HOST:PORT, kept */
 	const char *runtime_dir, *node;
+	const char *sysfs; /* where it is mounted */
 	uint64_t instance;
 	void (*settled)(void *arg); /* after the end the last report was settled */
 	void *arg;
@@ -36,10 +38,14 @@ int c4_routes_start(const struct c4_routes_config *config, struct c4_routes **re
 /* Tells the planner that this is the end, and withdraws the table. Takes NULL. */
 void c4_routes_finish(struct c4_routes *r);
 
-/* The last report was delivered or given up. Takes NULL. */
+/* A worker is reading: the loop must not be closed, nor the process end but with _exit(2). Takes
+ * NULL. */
+bool c4_routes_busy(const struct c4_routes *r);
+
+/* The last report was delivered or given up, and no worker is reading. Takes NULL. */
 bool c4_routes_settled(struct c4_routes *r);
 
-/* Ends the thread. False: it still runs, and the process must end with _exit(2). */
+/* Ends the thread. False: it, or a worker, still runs, and the process must end with _exit(2). */
 bool c4_routes_stop(struct c4_routes *r, uint64_t patience_ns);
 
 /* After all handles of the loop were closed. Takes NULL. */
