@@ -20,6 +20,7 @@ GBPS = 0.4
 DPORT = 5000
 SPORT = 61000  # ports from here carry the imagined traffic
 STRAY = 40000
+UDP, RDMA = 17, 4791
 
 
 def fabric():
@@ -52,6 +53,8 @@ class Network:
         self.ids = {}  # (host, to) → id of the route
         self.strides = (2, 4)
         self.strays = {}  # host → (to, Gb/s): a connection whose way nobody tells
+        self.pairs = {}  # host → so many queue pairs are its stray
+        self.shown = {}  # host → the path of its stray after all
 
     def move_to(self, port):
         for agent in self.agents:
@@ -97,9 +100,16 @@ class Network:
                     probes[-1]["hop_rtt_us"] = rtts
         if host in self.strays:
             to, rate = self.strays[host]
-            flows.append({"src": agent.address, "dst": self.agents[to].address, "proto": 6,
-                          "sport": STRAY, "dport": DPORT, "initiated": True, "interval_ms": 250,
-                          "sent_bytes": int(rate * 0.25 * 1e9 / 8), "busy_ms": 250, "rtt_us": 100})
+            end = {"src": agent.address, "dst": self.agents[to].address, "proto": 6, "sport": STRAY, "dport": DPORT}
+            if host in self.pairs:
+                end.update(proto=UDP, dport=RDMA)
+            flows.append(dict(end, initiated=True, interval_ms=250, sent_bytes=int(rate * 0.25 * 1e9 / 8)))
+            if host in self.pairs:
+                flows[-1].update(connections=self.pairs[host])
+            else:
+                flows[-1].update(busy_ms=250, rtt_us=100)
+            if host in self.shown:
+                probes.append(dict(end, hops=self.hops(self.shown[host])[0], live=True))
         agent.say(flows=flows, probes=probes)
 
     def until(self, wanted, seconds=20):
@@ -260,6 +270,27 @@ def test_told_demand_wins(planner):
     assert {r["job"] for r in planner.plan()["routes"]} == {"j"}
 
 
+@pytest.mark.parametrize("pairs, qps", [(4, 4), (50, 8), (0, 1)])
+def test_queue_pairs_become_demand(planner, pairs, qps):
+    """They share a source port: one flow, so many connections."""
+    planner.start("--flows", demand=False, wait=False)
+    net = Network(port_of(planner))
+    net.strides = ()
+    net.strays[0], net.pairs[0] = (2, GBPS * 0.9), pairs
+    assert net.until(lambda: set(ways_of(planner)) == {("flow:h0>h2", qp) for qp in range(qps)})
+    seen = [(f["src"], f["dst"], f["proto"], f["connections"]) for f in live(planner)["flows"]]
+    assert seen == [("h0", "h2", UDP, pairs or 1)]
+
+
+def test_queue_pairs_that_carry_next_to_nothing(planner):
+    """More of them than carry something each: the pair of hosts is planned, as one."""
+    planner.start("--flows", demand=False, wait=False)
+    net = Network(port_of(planner))
+    net.strides = ()
+    net.strays[0], net.pairs[0] = (2, GBPS * 0.02), 4
+    assert net.until(lambda: set(ways_of(planner)) == {("flow:h0>h2", 0)})
+
+
 def test_without_the_option_nothing_is_planned(planner):
     planner.start()
     net = Network(port_of(planner))
@@ -355,6 +386,28 @@ def test_link_that_may_be_shared_is_not_blamed(planner):
     assert not [s for s in live(planner)["suspects"] if s["confirmed"]]
     assert STRAY in [w["sport"] for w in net.agents[1].last["watches"]]
     net.strays.clear()
+    assert net.until(lambda: [s for s in live(planner)["suspects"] if s["confirmed"]])
+
+
+def test_queue_pairs_are_no_evidence(planner):
+    """What they carry is estimated: it may be what a link lacks, and proves nothing else."""
+    planner.start("--flows", demand=False, wait=False)
+    net = Network(port_of(planner))
+    assert net.until(lambda: len(net.live) == 2 * HOSTS)
+    net.strays[1], net.pairs[1] = (HOSTS - 1, GBPS * 0.8), 4
+    assert net.until(lambda: ("flow:h1>h7", 3) in ways_of(planner))
+    assert net.until(lambda: len(net.live) == 2 * HOSTS)
+    net.slow = tuple(net.live[SPORT][:2])  # h0's uplink
+    end = time.monotonic() + 7
+    assert net.until(lambda: time.monotonic() > end)
+    assert not [s for s in live(planner)["suspects"] if s["confirmed"]]
+    assert STRAY in [w["sport"] for w in net.agents[1].last["watches"]]
+    net.shown[1] = ["leaf0", *net.slow[1:], "leaf3"]
+    end = time.monotonic() + 5
+    assert net.until(lambda: time.monotonic() > end)
+    assert not [s for s in live(planner)["suspects"] if s["confirmed"]]
+    spine = next(f"spine{i}" for i in range(SPINES) if f"spine{i}" not in net.slow)
+    net.shown[1] = ["leaf0", spine, "leaf3"]
     assert net.until(lambda: [s for s in live(planner)["suspects"] if s["confirmed"]])
 
 

@@ -244,6 +244,29 @@ static void test_qps_grow_when_they_stay_and_shrink_late(void **state)
 	assert_int_equal(c.qps, C4_ELEPHANT_QPS_MAX);
 }
 
+/* Queue pairs of one port: one flow, and each end sees its own. */
+static void test_connections_of_one_flow(void **state)
+{
+	struct scene *s = *state;
+	struct c4_flow_conn c;
+	struct c4_flow *f = NULL;
+
+	for (int i = 0; i < 4; i++, wait(s, S)) {
+		f = hear(s, 0, 50000, 5, 4791, 3.9, 0);
+		f->end[0].connections = 4; /* 1 Gb/s each would be enough */
+	}
+	assert_int_equal(planned(s, &c), 1);
+	assert_int_equal(c.qps, 1);
+	for (int i = 0; i < 10; i++, wait(s, S)) {
+		f = hear(s, 0, 50000, 5, 4791, 4.1, 0);
+		f->end[0].connections = 4;
+	}
+	assert_int_equal(planned(s, &c), 1);
+	assert_int_equal(c.qps, 4);
+	assert_int_equal(c4_flow_connections(f, s->now_ns), 4);
+	assert_int_equal(c4_flow_connections(f, s->now_ns + C4_FLOW_FRESH_NS), 1);
+}
+
 static void test_weight_is_the_share_of_the_source(void **state)
 {
 	struct scene *s = *state;
@@ -363,6 +386,7 @@ int main(void)
 		T(test_a_burst_is_not_enough),
 		T(test_kept_after_the_last_traffic),
 		T(test_qps_grow_when_they_stay_and_shrink_late),
+		T(test_connections_of_one_flow),
 		T(test_weight_is_the_share_of_the_source),
 		T(test_nothing_new_changes_nothing),
 		T(test_told_wins),

@@ -121,7 +121,7 @@ static double least(const struct c4_elephants *p, const struct c4_fabric *f, uin
 }
 
 static void count(struct c4_elephants *p, const struct c4_fabric *f, uint32_t src, uint32_t dst,
-		  double gbps)
+		  double gbps, uint32_t connections)
 {
 	struct c4_elephant *x = gbps > 0 ? pair_at(p, src, dst) : NULL;
 
@@ -133,7 +133,8 @@ static void count(struct c4_elephants *p, const struct c4_fabric *f, uint32_t sr
 		x->round = p->round;
 	}
 	x->gbps += gbps;
-	x->elephants += gbps >= least(p, f, src);
+	if (gbps >= least(p, f, src) * connections)
+		x->elephants += connections;
 	p->out_gbps[src] += gbps;
 }
 
@@ -145,9 +146,10 @@ static void count_all(struct c4_elephants *p, const struct c4_fabric *f,
 	memset(p->out_gbps, 0, p->n_nics * sizeof *p->out_gbps);
 	c4_map_for_each (e, &flows->by_key) {
 		const struct c4_flow *x = e->value;
+		uint32_t n = c4_flow_connections(x, now_ns);
 
-		count(p, f, x->nic[0], x->nic[1], c4_flow_gbps(x, 0, now_ns));
-		count(p, f, x->nic[1], x->nic[0], c4_flow_gbps(x, 1, now_ns));
+		count(p, f, x->nic[0], x->nic[1], c4_flow_gbps(x, 0, now_ns), n);
+		count(p, f, x->nic[1], x->nic[0], c4_flow_gbps(x, 1, now_ns), n);
 	}
 }
 

@@ -4,7 +4,8 @@
  *
  * A pair that carried at least the least rate for C4_ELEPHANT_PROVEN_NS in one direction is planned
  * as one connection: weight by its share of what its source sends, to a power of two; one QP per
- * connection that carries something, at most C4_ELEPHANT_QPS_MAX. It stays planned for `keep_ns`
+ * connection that carries something, at most C4_ELEPHANT_QPS_MAX. Connections that share a 5-tuple
+ * carry equal parts. It stays planned for `keep_ns`
  * after the last traffic, so that the next run of the same job finds its routes when it connects.
  * What is planned changes slowly: QPs grow at once and shrink after keep_ns, a weight must be
  * another one for C4_ELEPHANT_STEADY_NS. Loop's thread; at most C4_ELEPHANTS_MAX.

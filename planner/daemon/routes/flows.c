@@ -113,6 +113,16 @@ void c4_flows_expire(struct c4_flows *f, uint64_t now_ns)
 	f->n -= n;
 }
 
+uint32_t c4_flow_connections(const struct c4_flow *f, uint64_t now_ns)
+{
+	uint32_t most = 1;
+
+	for (unsigned end = 0; end < 2; end++)
+		if (c4_flow_fresh(f, end, now_ns) && f->end[end].connections > most)
+			most = f->end[end].connections;
+	return most;
+}
+
 double c4_flow_gbps(const struct c4_flow *f, unsigned from, uint64_t now_ns)
 {
 	double sent = c4_flow_fresh(f, from, now_ns) ? f->end[from].sent_gbps : 0;

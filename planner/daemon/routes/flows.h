@@ -6,7 +6,8 @@
  * with the lower address (and port), to `b`. Both ends report: a direction's rate is the larger of
  * what its sender says it sent and its receiver received. A way is what a probe of the very
  * 5-tuple showed, else that of the route a port was given for, as it was when the connection was
- * first seen: a connection does not move with the plan.
+ * first seen: a connection does not move with the plan. Queue pairs of one port to one host are one
+ * flow of several connections.
  * Loop's thread; at most C4_FLOWS_MAX, forgotten C4_FLOW_SILENT_NS after the last report.
  */
 #ifndef C4_PLANNER_FLOWS_H
@@ -24,6 +25,8 @@
 #define C4_FLOW_FRESH_NS  2500000000ull /* a rate is believed that long */
 #define C4_FLOW_ID_MAX	  127u
 #define C4_FLOW_HOPS	  5u
+#define C4_FLOW_UDP	  17u	 /* queue pairs: nobody counts what a single one carries */
+#define C4_FLOW_SHARERS	  16384u /* connections of one 5-tuple; more are not believed */
 
 struct c4_flow_key {
 	uint32_t ip[2]; /* a, b */
@@ -39,6 +42,7 @@ struct c4_flow_end {
 	float busy;	  /* share of the time */
 	float limited;	  /* of the busy time: by the receiver's window or the sender's buffer */
 	uint32_t rtt_us, min_rtt_us, retransmits;
+	uint32_t connections; /* that share the 5-tuple, at least 1 */
 	bool initiated;
 };
 
@@ -79,6 +83,15 @@ struct c4_flow_key c4_flow_key_of(uint32_t src, uint16_t sport, uint32_t dst, ui
 struct c4_flow *c4_flows_find(const struct c4_flows *f, const struct c4_flow_key *k);
 /* Made if it is new. NULL: no room. */
 struct c4_flow *c4_flows_at(struct c4_flows *f, const struct c4_flow_key *k, bool *ret_fresh);
+
+/* How many connections it stands for, as far as the reports are fresh; at least 1. */
+uint32_t c4_flow_connections(const struct c4_flow *f, uint64_t now_ns);
+
+/* Whether its rates are estimates: they say who talks to whom, and nothing of any link. */
+static inline bool c4_flow_estimated(const struct c4_flow *f)
+{
+	return f->key.proto == C4_FLOW_UDP;
+}
 
 /* Gb/s from end `from` to the other, as far as the reports are fresh; 0: nothing. */
 double c4_flow_gbps(const struct c4_flow *f, unsigned from, uint64_t now_ns);

@@ -136,7 +136,7 @@ static json_t *flow_json(const struct c4_routes *r, const struct live *x)
 	struct c4_path plan = planned(r, x);
 
 	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:i, s:o, s:i, s:o, s:o, "
-			 "s:o}",
+			 "s:o, s:i}",
 			 "src", f->hosts[src->host].name, "dst", f->hosts[dst->host].name, "proto",
 			 (int)x->f->key.proto, "sport", (int)x->f->key.port[x->from], "dport",
 			 (int)x->f->key.port[!x->from], "gbps", x->gbps, "busy_gbps",
@@ -144,7 +144,8 @@ static json_t *flow_json(const struct c4_routes *r, const struct live *x)
 			 "rtt_us", (int)end->rtt_us, "id",
 			 x->f->id[0] ? json_string(x->f->id) : json_null(), "qp", (int)x->f->qp,
 			 "path", path_json(f, src->leaf, &w->path), "planned",
-			 path_json(f, src->leaf, &plan), "on_plan", on_plan_json(w, &plan));
+			 path_json(f, src->leaf, &plan), "on_plan", on_plan_json(w, &plan),
+			 "connections", (int)(end->connections ? end->connections : 1));
 }
 
 static json_t *flows_json(const struct c4_routes *r, uint64_t now_ns, uint32_t *ret_untold)

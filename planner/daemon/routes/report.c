@@ -8,7 +8,7 @@
 #include "common/base/label.h"
 
 #define TCP	   6u
-#define UDP	   17u
+#define UDP	   C4_FLOW_UDP
 #define RDMA_PORT  4791u
 #define AGE_MAX_MS 10000u /* older observations may be of another epoch */
 
@@ -241,6 +241,14 @@ static bool flow_can_be(const C4__V1__Flow *x)
 	       x->interval_ms <= INTERVAL_MAX_MS && gbps_of(most, x->interval_ms) <= GBPS_MAX;
 }
 
+/* 0 is what agents say that know nothing of it. */
+static uint32_t sharers(const C4__V1__Flow *x)
+{
+	uint32_t n = x->connections < C4_FLOW_SHARERS ? x->connections : C4_FLOW_SHARERS;
+
+	return n ? n : 1;
+}
+
 static void take_end(struct c4_flow_end *e, const C4__V1__Flow *x, uint64_t now_ns)
 {
 	uint32_t busy_ms = x->busy_ms < x->interval_ms ? x->busy_ms : x->interval_ms;
@@ -256,6 +264,7 @@ static void take_end(struct c4_flow_end *e, const C4__V1__Flow *x, uint64_t now_
 		.rtt_us = x->rtt_us,
 		.min_rtt_us = x->min_rtt_us,
 		.retransmits = x->retransmits,
+		.connections = sharers(x),
 		.initiated = x->initiated,
 	};
 }

@@ -294,7 +294,8 @@ static void put_direction(struct c4_suspects *s, const struct c4_edition *e, str
 		.busy = end->busy,
 		.limited = end->limited,
 	};
-	to->hops = directed(f, f->nics[to->src].leaf, &w->path, to->link);
+	if (!c4_flow_estimated(x))
+		to->hops = directed(f, f->nics[to->src].leaf, &w->path, to->link);
 	for (uint32_t i = 0; i < C4_FLOW_HOPS; i++)
 		if (now_ns < w->rtt_ns[i] + C4_FLOW_SILENT_NS)
 			to->rtt_us[i] = w->rtt_us[i];
@@ -441,7 +442,7 @@ static void watch(struct c4_suspects *s, const struct c4_edition *e, uint32_t i,
 	};
 }
 
-/* ---- connections whose way nobody knows ------------------------------------------------------ */
+/* ---- connections that show nothing of links -------------------------------------------------- */
 
 /* Whether connections from leaf to leaf may go over it. */
 static bool may_cross(const struct c4_fabric *f, uint32_t link, uint32_t src, uint32_t dst)
@@ -453,6 +454,23 @@ static bool may_cross(const struct c4_fabric *f, uint32_t link, uint32_t src, ui
 	if (f->switches[below].tier != C4_LEAF)
 		return true;
 	return below == (link % 2 ? dst : src);
+}
+
+/* Of input i, that shows nothing by its rate: where a probe showed its way that decides. */
+static bool may_be_there(const struct c4_suspects *s, const struct c4_fabric *f, uint32_t link,
+			 uint32_t i)
+{
+	const struct c4_flow_way *w = &s->of[i]->way[s->from[i]];
+	const struct c4_sense_flow *stray = &s->input[i];
+	uint32_t to[C4_SENSE_HOPS], n;
+
+	if (!w->seen_ns || !w->path.hops)
+		return may_cross(f, link, f->nics[stray->src].leaf, f->nics[stray->dst].leaf);
+	n = directed(f, f->nics[stray->src].leaf, &w->path, to);
+	while (n--)
+		if (to[n] == link)
+			return true;
+	return false;
 }
 
 /*
@@ -468,8 +486,7 @@ static bool may_be_shared(struct c4_suspects *s, const struct c4_edition *e, uin
 	for (uint32_t i = 0; i < s->n_input; i++) {
 		const struct c4_sense_flow *stray = &s->input[i];
 
-		if (stray->hops ||
-		    !may_cross(f, link, f->nics[stray->src].leaf, f->nics[stray->dst].leaf))
+		if (stray->hops || !may_be_there(s, f, link, i))
 			continue;
 		sum += stray->busy_gbps > stray->gbps ? stray->busy_gbps : stray->gbps;
 		watch(s, e, i, now_ns);
