@@ -106,6 +106,9 @@ class Network:
             flows.append(dict(end, initiated=True, interval_ms=250, sent_bytes=int(rate * 0.25 * 1e9 / 8)))
             if host in self.pairs:
                 flows[-1].update(connections=self.pairs[host])
+                key = (f"flow:{agent.node}>h{to}", 0)
+                if agent.plan and key in agent.ways():
+                    flows[-1].update(id=key[0])  # its port was chosen for the path of that
             else:
                 flows[-1].update(busy_ms=250, rtt_us=100)
             if host in self.shown:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 MAGIC = 0x3145545552344321
 PROTO = {"tcp": 6, "udp": 17}
-STATS = ["asked", "pinned", "taken", "late", "unknown", "labelled", "moved", "stuck"]
+STATS = ["asked", "pinned", "taken", "late", "unknown", "labelled", "moved", "stuck", "untold"]
 
 
 def dotted(number):

@@ -100,7 +100,7 @@ def split_varints(data):
 PROBE = {1: "src", 2: "dst", 3: "proto", 4: "sport", 5: "dport", 8: "live", 9: "age_ms"}
 FLOW = {1: "src", 2: "dst", 3: "proto", 4: "sport", 5: "dport", 6: "initiated", 7: "sent_bytes",
         8: "received_bytes", 9: "interval_ms", 10: "busy_ms", 11: "limited_ms", 12: "rtt_us",
-        13: "min_rtt_us", 14: "retransmits", 15: "id", 16: "qp", 17: "reversed"}
+        13: "min_rtt_us", 14: "retransmits", 15: "id", 16: "qp", 17: "reversed", 18: "connections"}
 DOUBT = {1: "src", 2: "dst", 3: "wrong", 4: "tried"}
 REPORT = {2: "instance", 3: "plan_instance", 4: "plan_version", 9: "helper_port", 10: "raw",
           11: "probes_sent", 12: "last", 1: "node"}

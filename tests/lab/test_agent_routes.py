@@ -17,6 +17,7 @@ PLANNER_PORT = 7100
 FLOW = [PYTHON, "-B", str(HERE / "flow.py")]
 TABLE = [PYTHON, "-B", str(HERE / "plantable.py")]
 STUB = [PYTHON, "-B", str(HERE / "stubplanner.py")]
+PAIRS = [PYTHON, "-B", str(HERE.parent / "route" / "pairs.py"), BUILD / "route" / "libibverbs.so.1"]
 
 
 class Scene:
@@ -37,7 +38,7 @@ class Scene:
     def start(self, host):
         at = f"{self.bed.management('mgmt')}:{PLANNER_PORT}"
         argv = [BUILD / "bin" / "c4agent", "--collector", at, "--planner", at, "--node", host,
-                "--runtime-dir", self.place / host]
+                "--runtime-dir", self.place / host, "--sysfs", self.place / "sys"]
         with open(self.place / f"{host}.log", "a") as log:
             self.agents[host] = self.bed.run(host, argv, {"C4_LOG": "debug"}, stderr=log)
 
@@ -165,6 +166,92 @@ def test_roce(scene):
     answer = scene.ask("h1", "h3", 4791, "udp")
     assert scene.spines("h1", "h3", 4791, answer["slots"], "udp") == [{"spine4"}]
     assert all(port >= 49152 for port in answer["slots"][0]["ports"])
+
+
+class Job:
+    """A program with queue pairs on a host, and its RDMA port; nothing is sent."""
+
+    def __init__(self, scene, host):
+        self.scene, self.host = scene, host
+        self.port = scene.place / "sys/class/infiniband/mlx5_0/ports/1"
+        for name in ("gids", "counters"):
+            (self.port / name).mkdir(parents=True)
+        (self.port / "gids/1").write_text("::ffff:" + scene.bed.address(host))
+        self.sent = 0
+        self.send(0)
+        env = {"LD_PRELOAD": str(BUILD / "lib" / "libc4route.so"), "C4_NODE": host,
+               "C4_RUNTIME_DIR": str(scene.place / host)}
+        self.process = scene.bed.run(host, PAIRS, env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     text=True)
+
+    def send(self, count):
+        """The port counts more bytes. Renamed into place: it is read all the time."""
+        self.sent += count
+        (self.port / "new").write_text(f"{self.sent // 4}\n")
+        (self.port / "new").rename(self.port / "counters/port_xmit_data")
+
+    def say(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def up(self, peer, label=0, number=0):
+        address = self.scene.bed.address
+        return self.say("up", address(self.host), address(peer), label, number)
+
+    def flows(self):
+        return [f for f in self.scene.last(self.host)["flows"] if f["proto"] == 17]
+
+    def seen(self):
+        return sorted((f["sport"], f["connections"], f.get("id")) for f in self.flows())
+
+
+def port_of(label):
+    return 0xc000 | (label & 0x3fff) ^ (label >> 14)
+
+
+@pytest.mark.skipif(not (BUILD / "route" / "libibverbs.so.1").exists(), reason="not built")
+def test_queue_pairs(scene):
+    """Seen before there is a plan for them, planned while they live, gone with their process."""
+    scene.tell(("other", "h2", "h4", 1))
+    job = Job(scene, "h1")
+    job.up("h3", 5)
+    job.up("h3", 5)
+    job.up("h3", 0, 200)  # its port comes of its numbers, 102 and 200
+    last = job.up("h3", 77)
+    chance = [(port_of(5), 2, None), (port_of(102 * 200), 1, None)]
+    assert until(lambda: job.seen() == sorted([*chance, (port_of(77), 1, None)]), 5), job.seen()
+    assert job.say("down", last) == 0
+    assert until(lambda: job.seen() == sorted(chance), 5), job.seen()
+
+    def shares():
+        job.send(3 << 20)
+        sent = {f["connections"]: f.get("sent_bytes", 0) for f in job.flows()}
+        return sent.get(1) and abs(sent[2] - 2 * sent[1]) <= 2 and sent
+
+    assert until(shares, 10, 0.5), job.flows()
+    assert all(not f.get("busy_ms") and not f.get("received_bytes") for f in job.flows())
+
+    scene.tell(("other", "h2", "h4", 1), ("a", "h1", "h3", 2))
+    assert until(lambda: scene.dest("h1", "h3", 4791), 5)
+    slot = until(lambda: scene.dest("h1", "h3", 4791)["slots"], 5)[0]
+    assert until(lambda: {port_of(job.say("label", i)) for i in range(3)} <= set(slot["ports"]), 5)
+    assert scene.spines("h1", "h3", 4791, [slot], "udp") == [{"spine2"}]
+    assert until(lambda: [s[1:] for s in job.seen()] == [(3, "a")], 5), job.seen()
+    time.sleep(3)  # what the agent corrects by what it heard it corrects after two seconds
+    assert scene.dest("h1", "h3", 4791)["slots"][0]["claimed"] == 3
+
+    # another agent hears of them, too
+    scene.agents["h1"].kill()
+    scene.agents["h1"].wait()
+    before = len(scene.reports("h1"))
+    scene.start("h1")
+    assert until(lambda: len(scene.reports("h1")) > before, 10)
+    assert until(lambda: [s[1:] for s in job.seen()] == [(3, "a")], 10), job.seen()
+    assert until(lambda: scene.dest("h1", "h3", 4791)["slots"][0]["claimed"] == 3, 10)
+
+    job.process.kill()  # nobody has fetched its status yet
+    assert until(lambda: not job.flows(), 5)
+    assert until(lambda: scene.dest("h1", "h3", 4791)["slots"][0]["claimed"] == 0, 5)
 
 
 def test_what_cannot_be(scene):
