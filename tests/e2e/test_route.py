@@ -3,6 +3,7 @@
 ports, and without a good table as if the library were not there."""
 
 import ctypes
+import json
 import mmap
 import os
 import shutil
@@ -15,7 +16,7 @@ import threading
 import time
 
 import pytest
-from conftest import BUILD, program, until
+from conftest import BUILD, REPO, program, until
 
 HOOK = BUILD / "lib" / "libc4route.so"
 MAGIC, VERSION = 0x3145545552344321, 1
@@ -24,8 +25,10 @@ PEER_OFF, DEST_OFF = HEADER, HEADER + PEERS * PEER
 TOTAL = DEST_OFF + DESTS * DEST
 BEAT, GENERATION, STATS, WAIT_US = 128, 136, 192, 72
 STAT = {name: i for i, name in enumerate(
-    ["asked", "pinned", "taken", "late", "unknown", "labelled", "moved", "stuck"])}
-TCP = 6
+    ["asked", "pinned", "taken", "late", "unknown", "labelled", "moved", "stuck", "untold"])}
+TCP, UDP, RDMA = 6, 17, 4791
+QP_MAGIC, UP, GONE, NO_SLOT = MAGIC >> 32, 1, 2, 8
+VERBS = BUILD / "route" / "libibverbs.so.1"
 FUTEX_WAKE, SYS_FUTEX = 1, {"x86_64": 202, "aarch64": 98}[os.uname().machine]
 DST, SRC = "127.0.8.1", "127.0.8.2"
 U32 = 0xFFFFFFFF
@@ -35,13 +38,24 @@ def ip(text):
     return struct.unpack(">I", socket.inet_aton(text))[0]
 
 
+TOLD = "<IHBBIIHHIIIQ"
+
+
+def told_of(data):
+    """What a process tells of a queue pair."""
+    magic, version, kind, slot, src, dst, sport, _, qpn, peer, pid, name = struct.unpack(TOLD, data)
+    assert (magic, version) == (QP_MAGIC, VERSION)
+    return {"kind": kind, "slot": slot, "src": src, "dst": dst, "sport": sport, "qpn": qpn,
+            "peer": peer, "pid": pid, "name": name}
+
+
 class Table:
     """What an agent would write, with a heartbeat and, if wanted, answers to questions."""
 
     def __init__(self, directory, beat=True, slots=2):
         self.dir, self.slots = directory, slots
         self.path = directory / "routes-n0.tbl"
-        self.asked, self.over, self.muted = [], threading.Event(), False
+        self.asked, self.told, self.over, self.muted = [], [], threading.Event(), False
         self.ports = range(61000, 61000)
         self.socket = None
         data = bytearray(TOTAL)
@@ -69,9 +83,9 @@ class Table:
         at = (ip(dst) * 0x9E3779B1 & U32) >> 16 & PEERS - 1
         struct.pack_into("<II", self.map, PEER_OFF + PEER * at, ip(dst), ip(src))
 
-    def dest(self, dst, dport, src, first):
-        """A destination with slots of three ports each, `first` and on."""
-        mixed = (dport << 16 | TCP) * 0x85EBCA77 & U32
+    def dest(self, dst, dport, src, first, proto=TCP):
+        """A destination with slots of three ports each, `first` and on; its offset."""
+        mixed = (dport << 16 | proto) * 0x85EBCA77 & U32
         at = ((ip(dst) ^ mixed) * 0x9E3779B1 & U32) >> 12 & DESTS - 1
         while struct.unpack_from("<I", self.map, DEST_OFF + DEST * at + 4)[0]:
             at = (at + 1) % DESTS
@@ -79,8 +93,12 @@ class Table:
         for i in range(self.slots):
             ports = [first + 10 * i + k for k in range(3)]
             struct.pack_into("<QIH6H", self.map, at + 64 + SLOT * i, 0, 0, 3, *ports, 0, 0, 0)
-        struct.pack_into("<IHBB", self.map, at + 8, ip(src), dport, TCP, self.slots)
+        struct.pack_into("<IHBB", self.map, at + 8, ip(src), dport, proto, self.slots)
         struct.pack_into("<I", self.map, at + 4, ip(dst))
+        return at
+
+    def claims(self, at, slot):
+        return struct.unpack_from("<H", self.map, at + 64 + SLOT * slot)[0]
 
     def changed(self):
         value = struct.unpack_from("<I", self.map, GENERATION)[0]
@@ -101,6 +119,9 @@ class Table:
             question = self.socket.recv(64)
             if self.over.is_set():
                 return
+            if len(question) == struct.calcsize(TOLD):
+                self.told.append(told_of(question))
+                continue
             _, _, proto, _, dst, dport, _, _, _ = struct.unpack("<IHBBIHHII", question)
             self.asked.append((proto, dst, dport))
             if self.muted:
@@ -384,6 +405,80 @@ def test_open_mpi_over_tcp(tmp_path):
     assert done.stdout == "[True, True, True]\n"
     assert table.stat("pinned") >= 3
     assert table.asked
+
+
+class Pairs:
+    """A program with queue pairs of a library without devices."""
+
+    def __init__(self, directory):
+        line = [sys.executable, REPO / "tests/route/pairs.py", VERBS]
+        self.process = subprocess.Popen(line, text=True, env=environment(directory),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def say(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    if not VERBS.exists():
+        pytest.skip("no verbs library to stand in: make unit-bin")
+    made = Pairs(tmp_path)
+    yield made
+    made.process.kill()
+    made.process.wait(10)
+
+
+def port_of(label):
+    return 0xc000 | (label & 0x3fff) ^ (label >> 14)
+
+
+def test_queue_pairs_are_told_planned_or_not(table, pairs):
+    table.peer(DST, SRC)
+    at = table.dest(DST, RDMA, SRC, 50000, UDP)
+    table.answer(SRC)
+    for dst in (DST, "127.0.8.9"):
+        pairs.say("up", SRC, dst, 5, 30)
+    assert until(lambda: len(table.told) == 2, 5)
+    planned, other = table.told
+    assert planned == {"kind": UP, "slot": 0, "src": ip(SRC), "dst": ip(DST), "sport": 50000,
+                       "qpn": 100, "peer": 30, "pid": pairs.process.pid, "name": planned["name"]}
+    assert other == dict(planned, slot=NO_SLOT, dst=ip("127.0.8.9"), sport=port_of(5), qpn=101,
+                         name=other["name"])
+    assert planned["name"] != other["name"] and table.claims(at, 0) == 1
+    for place in range(2):
+        pairs.say("down", place)
+    assert until(lambda: len(table.told) == 4, 5)
+    assert table.told[2:] == [dict(planned, kind=GONE), dict(other, kind=GONE)]
+    assert table.claims(at, 0) == 0
+
+
+def test_queue_pair_is_planned_while_it_lives(table, pairs):
+    table.answer(SRC)
+    pairs.say("up", SRC, DST, 5, 30)
+    assert until(lambda: table.told, 5) and pairs.say("label", 0) == 5
+    table.peer(DST, SRC)
+    at = table.dest(DST, RDMA, SRC, 50000, UDP)
+    table.changed()
+    assert until(lambda: port_of(pairs.say("label", 0)) == 50000, 5)
+    assert until(lambda: table.told[-1]["sport"] == 50000, 5)
+    assert table.told[-1] == dict(table.told[0], sport=50000, slot=0)
+    assert table.claims(at, 0) == 1 and table.stat("moved") == 1
+    assert table.asked == [], "nobody has to be asked by a program that waits"
+
+
+def test_queue_pairs_without_an_agent(tmp_path, pairs):
+    """Nothing is told, and no thread made; nor later, for these."""
+    table = Table(tmp_path, beat=False)
+    table.answer(SRC)
+    time.sleep(1.1)
+    pairs.say("up", SRC, DST, 5, 30)
+    assert pairs.threads() == 1 and table.told == table.asked == []
+    table.close()
 
 
 def test_c4run_routes_only_when_told():
