@@ -9,6 +9,7 @@ Then libc4route.so, with a plan table that says what the test wants (rdma/plan.c
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -307,6 +308,47 @@ def test_what_is_not_planned_keeps_its_label(guest, hook):
     assert set(ports_seen(guest, 2, 4)) == {rdma.port_of_label(4097), rdma.port_of_label(
         0, second["qpn"], second["peer"])}
     assert first["label"] == 4097 and said[-1]["labelled"] == 0
+
+
+LISTEN = """import json, os, socket, struct
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("/run/c4/routes-n0.sock")
+names = "magic version kind slot src dst sport pad qpn peer pid name".split()
+with open("/run/c4/told", "w", buffering=1) as told:
+    while True:
+        data = s.recv(64)
+        if len(data) == struct.calcsize("<IHBBIIHHIIIQ"):
+            told.write(json.dumps(dict(zip(names, struct.unpack("<IHBBIIHHIIIQ", data)))) + "\\n")
+"""
+LISTENING = """rm -f /run/c4/routes-n0.sock
+python3 listen.py & listener=$!
+trap 'kill $keeper $listener; wait $keeper; rm -f /run/c4/routes-n0.sock' EXIT
+until [ -e /run/c4/told ]; do sleep 0.05; done
+"""
+
+
+def test_what_is_told_is_what_is_on_the_wire(guest, hook):
+    """Without a label, with one, and with a planned one."""
+    write_plan(guest, "plan.txt", [50000], [50001])
+    (guest.work / "listen.py").write_text(LISTEN)
+    guest.seen()
+    said = guest.json(f"{PLANNED} {LISTENING} LD_PRELOAD={hook} ./qp r2 r4 connect=4:4097,0 send=20\n"
+                      f"LD_PRELOAD={hook} ./qp r1 r3 connect=1 send=4\nsleep 1; cat /run/c4/told", 60)
+    numbers = {qp["qpn"]: qp["peer"] for line in said if line.get("step") == "send"
+               for qp in line["qps"]}
+    told = [line for line in said if "kind" in line]
+    up = [line for line in told if line["kind"] == 1]
+    assert {(t["qpn"], t["peer"]) for t in up} == set(numbers.items())
+    for a, b in ((2, 4), (4, 2), (1, 3), (3, 1)):
+        of_pair = [t for t in up if (rdma_address(t["src"]), rdma_address(t["dst"])) ==
+                   (guest.address(a), guest.address(b))]
+        assert {t["sport"] for t in of_pair} == set(ports_seen(guest, a, b)), (a, b)
+        assert {t["slot"] for t in of_pair} == {0 if a in (1, 3) else 8}
+    assert {t["name"] for t in told if t["kind"] == 2} <= {t["name"] for t in up}
+
+
+def rdma_address(number):
+    return socket.inet_ntoa(number.to_bytes(4, "big"))
 
 
 def test_without_an_agent_nothing_changes(guest, hook):
