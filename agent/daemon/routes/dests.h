@@ -138,14 +138,16 @@ void c4_dests_distrust(struct c4_dests *s, uint32_t src, uint64_t now_ns);
 void c4_dests_count_begin(struct c4_dests *s);
 uint32_t c4_dests_count(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
 			uint16_t sport, bool *reversed);
-/* The same of queue pairs: the slot that one claims, as its process says, and whose route their
- * port is (0: none). A port that queue pairs have is not in use: others may have it as well. */
-void c4_dests_claimed(struct c4_dests *s, uint32_t dst, uint8_t slot);
-uint32_t c4_dests_route(const struct c4_dests *s, uint32_t dst, uint16_t sport);
-
 void c4_dests_bound(struct c4_dests *s, uint8_t proto, uint32_t dst, uint16_t dport,
 		    uint16_t sport);
 void c4_dests_count_end(struct c4_dests *s, uint64_t now_ns);
+
+/*
+ * Likewise, between begin and end, of queue pairs: the slot that one claims, as its process says. A
+ * port that queue pairs have is not in use: others may have it as well. route: as count returns it.
+ */
+void c4_dests_claimed(struct c4_dests *s, uint32_t dst, uint8_t slot);
+uint32_t c4_dests_route(const struct c4_dests *s, uint32_t dst, uint16_t sport);
 
 /* `busy` of ports has changed: better ports come first, more are looked for where they run out. */
 void c4_dests_review(struct c4_dests *s, uint64_t now_ns);
