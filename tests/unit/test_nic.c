@@ -211,11 +211,32 @@ static void test_many(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_bytes_of_one(void **state)
+{
+	uint64_t bytes = 77;
+
+	(void)state;
+	put(MLX "counters/port_xmit_data", "250");
+	put("class/infiniband/rdmap0/ports/1/hw_counters/tx_bytes", "5000");
+	put("class/infiniband/rxe0/ports/1/hw_counters/sent_pkts", "9");
+	put_net("eth0", false);
+	assert_false(c4_nic_port_sent(root, "rxe0", "1", &bytes));
+	assert_false(c4_nic_port_sent(root, "mlx5_0", "2", &bytes));
+	assert_false(c4_nic_net_sent(root, "eth1", &bytes));
+	assert_int_equal(bytes, 77);
+	assert_true(c4_nic_port_sent(root, "mlx5_0", "1", &bytes));
+	assert_int_equal(bytes, 1000);
+	assert_true(c4_nic_port_sent(root, "rdmap0", "1", &bytes));
+	assert_int_equal(bytes, 5000);
+	assert_true(c4_nic_net_sent(root, "eth0", &bytes));
+	assert_true(bytes == 1000000000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_nothing), T(test_ethernet), T(test_down),   T(test_virtual),
-		T(test_rdma),	 T(test_ports),	   T(test_absurd), T(test_many),
+		T(test_nothing), T(test_ethernet), T(test_down), T(test_virtual),      T(test_rdma),
+		T(test_ports),	 T(test_absurd),   T(test_many), T(test_bytes_of_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
