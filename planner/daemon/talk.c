@@ -97,7 +97,7 @@ static void on_heard(uv_work_t *w, int status)
 	t->hear.busy = false;
 	if (!t->hear.rc) {
 		t->heard++;
-		c4_routes_hear(t->routes, t->hear.edition, &t->hear.ratings, now_ns);
+		c4_routes_hear(t->routes, t->hear.edition, &t->hear.ratings);
 		c4_pause_for(&t->hear.pause, now_ns, C4_TALK_HEAR_MS * MS_NS);
 	} else {
 		if (!t->hear.pause.pause_ns)

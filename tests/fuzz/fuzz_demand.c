@@ -12,6 +12,7 @@
 #include "planner/io/demand_live.h"
 #include "planner/io/hostfile.h"
 #include "planner/io/plan_read.h"
+#include "planner/io/ratings.h"
 #include "planner/model/fabric/clos.h"
 
 /* Two pods of two leaves, two hosts a leaf: every kind of route, and few enough hosts that a
@@ -91,6 +92,23 @@ static void read_hosts(const char *text, size_t n, struct c4_buf *errors)
 	c4_roster_release(&list);
 }
 
+/* The same as incidents and matrices of their jobs. */
+static void rate(const json_t *all, struct c4_buf *notes)
+{
+	const char *jobs[C4_RATINGS_JOBS];
+	struct c4_ratings r = {0};
+	int n = c4_ratings_jobs(all, jobs);
+
+	for (int i = 0; i < n; i++)
+		(void)c4_ratings_add(&r, fabric(),
+				     &(struct c4_ratings_source){jobs[i], all, all, all}, notes);
+	c4_ratings_close(&r);
+	for (uint32_t i = 0; i < r.n; i++)
+		if (r.v[i].src >= fabric()->n_hosts || r.v[i].dst >= fabric()->n_hosts)
+			abort();
+	c4_ratings_release(&r);
+}
+
 static void read_live(const char *text, size_t n, struct c4_buf *notes)
 {
 	json_t *both = json_loadb(text, n, JSON_DISABLE_EOF_CHECK, NULL);
@@ -99,6 +117,7 @@ static void read_live(const char *text, size_t n, struct c4_buf *notes)
 
 	if (both && !c4_demand_live(&d, fabric(), both, both, &counts, notes))
 		c4_demand_release(&d);
+	rate(both, notes);
 	json_decref(both);
 }
 

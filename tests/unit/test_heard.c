@@ -341,6 +341,42 @@ static void test_congestion_is_not_named(void **state)
 	assert_int_equal(suspect(s, 0, 1)->state, C4_SUSPECT_SLOW);
 }
 
+/* A connection of unknown way may be what makes the link slow: it is left, but not named. */
+static void test_stray_may_explain_it(void **state)
+{
+	struct scene *s = *state;
+	struct c4_flow *stray;
+
+	queue_pair(s, 0, 2, 1);
+	queue_pair(s, 1, 4, 1);
+	stray = connect_by(s, 0, 6, 0, -1, 6);
+	stray->end[0].sent_gbps = stray->end[0].busy_gbps = RATE * 0.6;
+	assert_true(c4_suspects_look(&s->suspects, s->edition, &s->flows, s->now_ns));
+	say(s, 0, 2, 8);
+	say(s, 1, 4, 8);
+	listen_to(s);
+	assert_true(suspect(s, 0, 1)->shared);
+	assert_int_equal(s->suspects.watches.n, 1);
+}
+
+/* What is known to be on it is what the word is about. */
+static void test_own_traffic_explains_nothing(void **state)
+{
+	struct scene *s = *state;
+	struct c4_map_entry *m;
+
+	queue_pair(s, 0, 2, 1);
+	queue_pair(s, 1, 4, 1);
+	c4_map_for_each (m, &s->flows.by_key)
+		((struct c4_flow *)m->value)->end[0].sent_gbps = RATE * 0.6;
+	assert_true(c4_suspects_look(&s->suspects, s->edition, &s->flows, s->now_ns));
+	say(s, 0, 2, 8);
+	say(s, 1, 4, 8);
+	listen_to(s);
+	assert_int_equal(s->suspects.window.n, 2);
+	assert_false(suspect(s, 0, 1)->shared);
+}
+
 /* ---- after a move ---------------------------------------------------------------------------- */
 
 static void move(struct scene *s, uint32_t src, uint32_t dst, int spine)
@@ -462,6 +498,8 @@ int main(void)
 		T(test_rdma_before_tcp),
 		T(test_rails_are_apart),
 		T(test_congestion_is_not_named),
+		T(test_stray_may_explain_it),
+		T(test_own_traffic_explains_nothing),
 		T(test_slow_ends_take_no_link_after_the_other),
 		T(test_well_after_a_move),
 		T(test_others_word_stands),

@@ -98,7 +98,7 @@ static bool survey(struct c4_absent *x, struct c4_suspects *s, const struct c4_e
 	const struct c4_conn *c = conn_at(x, e, agents, leaf);
 	const struct c4_nic *src, *dst;
 	uint16_t port = (uint16_t)(C4_PORT_FIRST + roll(x) % (65536u - C4_PORT_FIRST));
-	struct c4_suspect_watch w;
+	struct c4_watch w;
 
 	if (!c)
 		return false;
@@ -107,7 +107,7 @@ static bool survey(struct c4_absent *x, struct c4_suspects *s, const struct c4_e
 	w.key = c4_flow_key_of(src->ipv4, port, dst->ipv4, TRACE_PORT, UDP, &w.from);
 	w.host = src->host;
 	w.until_ns = now_ns + SURVEY_NS;
-	c4_suspects_watch(s, &w);
+	c4_watches_add(&s->watches, &w);
 	return true;
 }
 

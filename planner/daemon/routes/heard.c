@@ -83,12 +83,15 @@ static void cross(struct work *w, uint32_t rating, uint32_t link)
 	w->crossings[w->n++] = (struct crossing){rating, link};
 }
 
-static void add_way(struct work *w, uint32_t rating, const struct c4_flow *x, uint8_t from)
+static void add_way(struct work *w, uint32_t rating, struct c4_flow *x, uint8_t from)
 {
 	uint32_t at = w->f->nics[x->nic[from]].leaf, dst = w->f->nics[x->nic[!from]].leaf;
 	const struct c4_path *p = &x->way[from].path;
 
-	w->rated[rating].hidden |= !p->hops && at != dst;
+	if (!p->hops && at != dst) {
+		w->rated[rating].hidden = true;
+		c4_watches_flow(&w->s->watches, w->f, x, from, w->now_ns);
+	}
 	w->rated[rating].ways++;
 	for (uint32_t i = 0; i < p->hops; i++) {
 		const struct c4_link *l = &w->f->links[p->link[i]];
@@ -105,10 +108,10 @@ static bool carries(const struct work *w, const struct c4_flow *x, uint8_t from)
 	return x->key.proto == UDP || x->end[from].sent_gbps >= LEAST_GBPS;
 }
 
-typedef void use_fn(struct work *w, uint32_t rating, const struct c4_flow *x, uint8_t from);
+typedef void use_fn(struct work *w, uint32_t rating, struct c4_flow *x, uint8_t from);
 
 /* For each rating that this direction of a connection is part of. */
-static void for_ratings(struct work *w, const struct c4_flow *x, uint8_t from, use_fn *use)
+static void for_ratings(struct work *w, struct c4_flow *x, uint8_t from, use_fn *use)
 {
 	const struct c4_nic *src = &w->f->nics[x->nic[from]], *dst = &w->f->nics[x->nic[!from]];
 	uintptr_t i = (uintptr_t)c4_map_get(&w->first, key_of(src->host, dst->host));
@@ -125,14 +128,14 @@ static void for_ratings(struct work *w, const struct c4_flow *x, uint8_t from, u
 	}
 }
 
-static void note_rdma(struct work *w, uint32_t rating, const struct c4_flow *x, uint8_t from)
+static void note_rdma(struct work *w, uint32_t rating, struct c4_flow *x, uint8_t from)
 {
 	(void)from;
 	w->rated[rating].rdma |= x->key.proto == UDP;
 }
 
 /* A job that has queue pairs between two hosts sends its data over them. */
-static void note_way(struct work *w, uint32_t rating, const struct c4_flow *x, uint8_t from)
+static void note_way(struct work *w, uint32_t rating, struct c4_flow *x, uint8_t from)
 {
 	if (w->rated[rating].rdma == (x->key.proto == UDP))
 		add_way(w, rating, x, from);

@@ -248,7 +248,7 @@ json_t *c4_live_json(const struct c4_routes *r, uint64_t now_ns)
 	j = json_pack("{s:o, s:o, s:i, s:o, s:o, s:i}", "agents", agents_json(r, now_ns), "flows",
 		      flows, "flows_untold", (int)untold, "suspects",
 		      suspects_json(r, true, now_ns), "words", words_json(r, now_ns), "watches",
-		      (int)r->suspects.n_watches);
+		      (int)r->suspects.watches.n);
 	return j;
 }
 

@@ -201,11 +201,11 @@ static void put_plan(struct reply *y)
 
 static void put_watches(struct reply *y)
 {
-	const struct c4_suspects *s = &y->r->suspects;
+	const struct c4_watches *list = &y->r->suspects.watches;
 
-	y->msg.watches = take(y, s->n_watches * sizeof(void *));
-	for (uint32_t i = 0; i < s->n_watches && !y->failed; i++) {
-		const struct c4_suspect_watch *w = &s->watches[i];
+	y->msg.watches = take(y, list->n * sizeof(void *));
+	for (uint32_t i = 0; i < list->n && !y->failed; i++) {
+		const struct c4_watch *w = &list->v[i];
 		C4__V1__Watch *to = w->host == y->host ? take(y, sizeof *to) : NULL;
 
 		if (!to)

@@ -35,6 +35,7 @@ void c4_routes_release(struct c4_routes *r)
 	c4_elephants_release(&r->pairs);
 	c4_suspects_release(&r->suspects);
 	c4_absent_release(&r->absent);
+	c4_ratings_release(&r->said);
 	c4_arena_release(&r->arena);
 	free(r->mark);
 	free(r->seen);
@@ -60,6 +61,7 @@ static int follow_fabric(struct c4_routes *r, const struct c4_edition *e)
 	}
 	c4_flows_clear(&r->flows); /* they are told again within a second */
 	c4_heard_clear(&r->heard);
+	r->has_said = false;
 	c4_absent_follow(&r->absent, is);
 	free(r->mark);
 	r->mark = mark;
@@ -91,6 +93,26 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns,
 	return rc; /* without memory nothing is suspected */
 }
 
+void c4_routes_hear(struct c4_routes *r, const struct c4_edition *e, struct c4_ratings *said)
+{
+	if (!r->edition || r->edition->fabric != e->fabric)
+		return; /* the next word is of the new one */
+	c4_ratings_release(&r->said);
+	r->said = *said;
+	r->has_said = true;
+	*said = (struct c4_ratings){0};
+}
+
+/* Right after a window: it points to connections that expire. */
+static void listen_to(struct c4_routes *r, uint64_t now_ns)
+{
+	if (!r->has_said)
+		return;
+	r->has_said = false;
+	if (c4_heard_take(&r->heard, &r->suspects, r->edition, &r->flows, &r->said, now_ns))
+		c4_warn("routes: out of memory: what the collector says is not looked at");
+}
+
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 {
 	if (now_ns < r->tick_ns + C4_ROUTES_TICK_NS)
@@ -102,17 +124,9 @@ void c4_routes_tick(struct c4_routes *r, uint64_t now_ns)
 		c4_elephants_round(&r->pairs, &r->edition->fabric->fabric, &r->flows, now_ns);
 	if (!r->edition)
 		return;
-	c4_suspects_look(&r->suspects, r->edition, &r->flows, now_ns);
+	if (c4_suspects_look(&r->suspects, r->edition, &r->flows, now_ns))
+		listen_to(r, now_ns);
 	c4_absent_look(&r->absent, &r->suspects, r->edition, &r->agents, now_ns);
-}
-
-void c4_routes_hear(struct c4_routes *r, const struct c4_edition *e, const struct c4_ratings *said,
-		    uint64_t now_ns)
-{
-	if (!r->edition || r->edition->fabric != e->fabric)
-		return; /* the next word is of the new one */
-	if (c4_heard_take(&r->heard, &r->suspects, r->edition, &r->flows, said, now_ns))
-		c4_warn("routes: out of memory: what the collector says is not looked at");
 }
 
 /* ---- exchanges ------------------------------------------------------------------------------- */

@@ -82,6 +82,8 @@ struct c4_routes {
 	struct c4_elephants pairs;
 	struct c4_suspects suspects;
 	struct c4_heard heard;
+	struct c4_ratings said; /* not looked at yet, if anything was */
+	bool has_said;
 	struct c4_absent absent;
 	struct c4_arena arena; /* of the exchange at work */
 	uint32_t *mark;	       /* per switch, then per host: scratch of an answer */
@@ -105,9 +107,9 @@ int c4_routes_follow(struct c4_routes *r, struct c4_edition *e, uint64_t now_ns,
 /* As often as one likes: what costs something is done C4_ROUTES_TICK_NS after the last time. */
 void c4_routes_tick(struct c4_routes *r, uint64_t now_ns);
 
-/* What the collector says of pairs of hosts now, made on the fabric of e. */
-void c4_routes_hear(struct c4_routes *r, const struct c4_edition *e, const struct c4_ratings *said,
-		    uint64_t now_ns);
+/* Takes what the collector says of pairs of hosts now, made on the fabric of e; it is looked at
+ * with the next window of connections. */
+void c4_routes_hear(struct c4_routes *r, const struct c4_edition *e, struct c4_ratings *said);
 
 struct c4_routes_ask {
 	const void *body;

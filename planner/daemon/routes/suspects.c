@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -15,9 +14,6 @@
 #define PROBATION   0.5	 /* of its rate */
 #define GIVEN_SLACK 0.99
 #define EXPLAINED   0.5 /* of a link's rate: if so much may go over it, it may just be shared */
-/* What carries less than 64 KiB in a window (replies, heartbeats) is as fast as the time to the
- * peer and back lets it: that says nothing of rates. */
-#define LEAST_GBPS (65536.0 * 8 / (double)C4_SUSPECT_WINDOW_NS)
 
 const char *c4_suspect_state_name(enum c4_suspect_state s)
 {
@@ -36,10 +32,7 @@ const char *c4_suspect_source_name(enum c4_suspect_source s)
 void c4_suspects_release(struct c4_suspects *s)
 {
 	c4_sense_free(s->sense);
-	free(s->input);
-	free(s->of);
-	free(s->from);
-	free(s->nic_gbps);
+	c4_window_release(&s->window);
 	*s = (struct c4_suspects){.hold_ns = s->hold_ns};
 }
 
@@ -171,8 +164,7 @@ static void rename_all(struct c4_suspects *s, const struct c4_edition *is)
 			x->file_gbps = is->fabric->file_gbps[link];
 	}
 	c4_sense_clear(s->sense);
-	s->n_watches = 0;
-	s->n_input = 0; /* its numbers are those of another fabric */
+	s->watches.n = 0;
 }
 
 /* What an earlier run found out. */
@@ -209,43 +201,15 @@ static void note_given(struct c4_suspects *s, const struct c4_edition *e, uint64
 	}
 }
 
-static int make_room(struct c4_suspects *s)
-{
-	if (s->sense)
-		return 0;
-	s->sense = c4_sense_new();
-	s->input = malloc(C4_SENSE_FLOWS_MAX * sizeof *s->input);
-	s->of = malloc(C4_SENSE_FLOWS_MAX * sizeof *s->of);
-	s->from = malloc(C4_SENSE_FLOWS_MAX * sizeof *s->from);
-	if (s->sense && s->input && s->of && s->from)
-		return 0;
-	c4_suspects_release(s);
-	return -ENOMEM;
-}
-
-static int follow_nics(struct c4_suspects *s, const struct c4_fabric *f)
-{
-	float *rates = malloc(((size_t)f->n_nics + 1) * sizeof *rates);
-
-	if (!rates)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < f->n_nics; i++)
-		rates[i] = f->nics[i].gbps;
-	free(s->nic_gbps);
-	s->nic_gbps = rates;
-	return 0;
-}
-
 int c4_suspects_follow(struct c4_suspects *s, const struct c4_edition *was,
 		       const struct c4_edition *is, uint64_t now_ns)
 {
 	bool other = !was || was->fabric != is->fabric;
-	int rc = make_room(s);
 
-	if (!rc && other)
-		rc = follow_nics(s, &is->fabric->fabric);
-	if (rc)
-		return rc;
+	if (!s->sense)
+		s->sense = c4_sense_new();
+	if (!s->sense || (other && c4_window_follow(&s->window, &is->fabric->fabric)))
+		return -ENOMEM;
 	if (other)
 		rename_all(s, is);
 	for (uint32_t i = s->n; i-- > 0;)
@@ -256,65 +220,7 @@ int c4_suspects_follow(struct c4_suspects *s, const struct c4_edition *was,
 	return 0;
 }
 
-/* ---- a window -------------------------------------------------------------------------------- */
-
-/* Its links with their directions; 0: not known, or of another fabric. */
-static uint32_t directed(const struct c4_fabric *f, uint32_t leaf, const struct c4_path *p,
-			 uint32_t to[C4_SENSE_HOPS])
-{
-	uint32_t at = leaf;
-
-	for (uint32_t i = 0; i < p->hops; i++) {
-		const struct c4_link *l = &f->links[p->link[i]];
-
-		to[i] = 2 * p->link[i] + (l->a != at);
-		at = l->a == at ? l->b : l->a;
-	}
-	return p->hops;
-}
-
-static void put_direction(struct c4_suspects *s, const struct c4_edition *e, struct c4_flow *x,
-			  uint8_t from, uint32_t *n, uint64_t now_ns)
-{
-	const struct c4_flow_end *end = &x->end[from];
-	const struct c4_flow_way *w = &x->way[from];
-	const struct c4_fabric *f = &e->fabric->fabric;
-	struct c4_sense_flow *to = &s->input[*n];
-
-	/* told in this window, or so late in the last one that nobody looked */
-	if (*n == C4_SENSE_FLOWS_MAX || end->sent_gbps < LEAST_GBPS ||
-	    end->seen_ns + C4_SUSPECT_WINDOW_NS / 2 < s->window_ns ||
-	    !c4_flow_fresh(x, from, now_ns))
-		return;
-	*to = (struct c4_sense_flow){
-		.src = x->nic[from],
-		.dst = x->nic[!from],
-		.gbps = end->sent_gbps,
-		.busy_gbps = end->busy_gbps,
-		.busy = end->busy,
-		.limited = end->limited,
-	};
-	if (!c4_flow_estimated(x))
-		to->hops = directed(f, f->nics[to->src].leaf, &w->path, to->link);
-	for (uint32_t i = 0; i < C4_FLOW_HOPS; i++)
-		if (now_ns < w->rtt_ns[i] + C4_FLOW_SILENT_NS)
-			to->rtt_us[i] = w->rtt_us[i];
-	s->of[*n] = x;
-	s->from[(*n)++] = from;
-}
-
-static uint32_t gather(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
-		       uint64_t now_ns)
-{
-	struct c4_map_entry *m;
-	uint32_t n = 0;
-
-	c4_map_for_each (m, &f->by_key) {
-		put_direction(s, e, m->value, 0, &n, now_ns);
-		put_direction(s, e, m->value, 1, &n, now_ns);
-	}
-	return n;
-}
+/* ---- findings -------------------------------------------------------------------------------- */
 
 static void note_hosts(struct c4_suspects *s, const struct c4_edition *e, struct c4_suspect *x,
 		       uint32_t n)
@@ -323,14 +229,13 @@ static void note_hosts(struct c4_suspects *s, const struct c4_edition *e, struct
 
 	x->n_hosts = 0;
 	for (uint32_t i = 0; i < n && x->n_hosts < C4_SUSPECT_PAIRS; i++)
-		for (uint32_t k = 0; k < s->input[i].hops; k++)
-			if (s->input[i].link[k] == x->link && x->n_hosts < C4_SUSPECT_PAIRS) {
-				x->hosts[x->n_hosts][0] = nics[s->input[i].src].host;
-				x->hosts[x->n_hosts++][1] = nics[s->input[i].dst].host;
+		for (uint32_t k = 0; k < s->window.input[i].hops; k++)
+			if (s->window.input[i].link[k] == x->link &&
+			    x->n_hosts < C4_SUSPECT_PAIRS) {
+				x->hosts[x->n_hosts][0] = nics[s->window.input[i].src].host;
+				x->hosts[x->n_hosts++][1] = nics[s->window.input[i].dst].host;
 			}
 }
-
-/* ---- findings -------------------------------------------------------------------------------- */
 
 static void note(struct c4_suspect *x, const struct c4_sense_finding *f, uint64_t now_ns)
 {
@@ -413,85 +318,13 @@ static void take_full(struct c4_suspects *s, const struct c4_edition *e,
 	note_hosts(s, e, x, n);
 }
 
-/* ---- watches --------------------------------------------------------------------------------- */
-
-static void end_watches(struct c4_suspects *s, uint64_t now_ns)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < s->n_watches; i++)
-		if (s->watches[i].until_ns > now_ns)
-			s->watches[n++] = s->watches[i];
-	s->n_watches = n;
-}
-
-/* Of input i: its hops, and so its way, are to be measured. */
-static void watch(struct c4_suspects *s, const struct c4_edition *e, uint32_t i, uint64_t now_ns)
-{
-	struct c4_flow *f = s->of[i];
-	uint8_t from = s->from[i];
-
-	if (s->n_watches == C4_SENSE_WATCHES || f->way[from].watch_ns > now_ns)
-		return; /* or it is among them */
-	f->way[from].watch_ns = now_ns + C4_SUSPECT_WATCH_NS;
-	s->watches[s->n_watches++] = (struct c4_suspect_watch){
-		.key = f->key,
-		.from = from,
-		.host = e->fabric->fabric.nics[f->nic[from]].host,
-		.until_ns = now_ns + C4_SUSPECT_WATCH_NS,
-	};
-}
-
-/* ---- connections that show nothing of links -------------------------------------------------- */
-
-/* Whether connections from leaf to leaf may go over it. */
-static bool may_cross(const struct c4_fabric *f, uint32_t link, uint32_t src, uint32_t dst)
-{
-	uint32_t below = f->links[link / 2].a;
-
-	if (src == dst)
-		return false;
-	if (f->switches[below].tier != C4_LEAF)
-		return true;
-	return below == (link % 2 ? dst : src);
-}
-
-/* Of input i, that shows nothing by its rate: where a probe showed its way that decides. */
-static bool may_be_there(const struct c4_suspects *s, const struct c4_fabric *f, uint32_t link,
-			 uint32_t i)
-{
-	const struct c4_flow_way *w = &s->of[i]->way[s->from[i]];
-	const struct c4_sense_flow *stray = &s->input[i];
-	uint32_t to[C4_SENSE_HOPS], n;
-
-	if (!w->seen_ns || !w->path.hops)
-		return may_cross(f, link, f->nics[stray->src].leaf, f->nics[stray->dst].leaf);
-	n = directed(f, f->nics[stray->src].leaf, &w->path, to);
-	while (n--)
-		if (to[n] == link)
-			return true;
-	return false;
-}
-
-/*
- * Whether what it carries and what may go over it besides are enough to say that the link is only
- * shared. Who may is watched: its way decides.
- */
+/* What it carries and what may go over it besides are enough to say that it is only shared. */
 static bool may_be_shared(struct c4_suspects *s, const struct c4_edition *e, uint32_t link,
-			  double gbps, uint64_t now_ns)
+			  double gbps, bool placed, uint64_t now_ns)
 {
-	const struct c4_fabric *f = &e->fabric->fabric;
-	double sum = 0;
+	double strays = c4_window_strays(&s->window, &s->watches, e, link, placed, now_ns);
 
-	for (uint32_t i = 0; i < s->n_input; i++) {
-		const struct c4_sense_flow *stray = &s->input[i];
-
-		if (stray->hops || !may_be_there(s, f, link, i))
-			continue;
-		sum += stray->busy_gbps > stray->gbps ? stray->busy_gbps : stray->gbps;
-		watch(s, e, i, now_ns);
-	}
-	return sum > 0 && sum + gbps >= EXPLAINED * (double)e->rates[link / 2];
+	return strays > 0 && strays + gbps >= EXPLAINED * (double)e->rates[link / 2];
 }
 
 /* ---- recovery -------------------------------------------------------------------------------- */
@@ -564,29 +397,32 @@ static void recover(struct c4_suspects *s, const struct c4_sense_result *r, uint
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
-void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
+bool c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
 		      uint64_t now_ns)
 {
+	const struct c4_window *w = &s->window;
 	struct c4_sense_input in = {
-		.flows = s->input, .link_gbps = e->rates, .nic_gbps = s->nic_gbps};
+		.flows = w->input, .link_gbps = e->rates, .nic_gbps = w->nic_gbps};
 	struct c4_sense_result r;
 
-	if (!s->sense || now_ns < s->window_ns + C4_SUSPECT_WINDOW_NS)
-		return;
-	in.n = s->n_input = gather(s, e, f, now_ns);
-	s->window_ns = now_ns;
+	if (!w->nic_gbps || now_ns < w->ended_ns + C4_WINDOW_NS)
+		return false;
+	c4_window_gather(&s->window, e, f, now_ns);
+	in.n = w->n;
+	c4_watches_expire(&s->watches, now_ns);
 	if (c4_sense_step(s->sense, &in, &r))
-		return;
-	end_watches(s, now_ns);
+		return true;
 	for (uint32_t i = 0; i < r.n_watches; i++)
-		watch(s, e, r.watches[i], now_ns);
+		c4_watches_flow(&s->watches, &e->fabric->fabric, w->of[r.watches[i]],
+				w->from[r.watches[i]], now_ns);
 	for (uint32_t i = 0; i < r.n_findings; i++) {
 		if (r.findings[i].kind != C4_SENSE_SLOW)
 			take_full(s, e, &r.findings[i], in.n, now_ns);
-		else if (!may_be_shared(s, e, r.findings[i].link, r.findings[i].gbps, now_ns))
+		else if (!may_be_shared(s, e, r.findings[i].link, r.findings[i].gbps, true, now_ns))
 			take_slow(s, e, &r.findings[i], in.n, now_ns);
 	}
 	recover(s, &r, now_ns);
+	return true;
 }
 
 void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
@@ -606,7 +442,7 @@ void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
 	gbps = w->dead ? 0 : (double)x->file_gbps / w->times;
 	x->link = w->link;
 	x->source = w->dead ? C4_SUSPECT_BY_PROBES : C4_SUSPECT_BY_COLLECTOR;
-	x->shared = !w->dead && (w->shared || may_be_shared(s, e, w->link, gbps, now_ns));
+	x->shared = !w->dead && (w->shared || may_be_shared(s, e, w->link, gbps, false, now_ns));
 	x->flows = w->pairs;
 	x->alike = w->alike;
 	x->windows++;
@@ -629,10 +465,4 @@ void c4_suspects_acquit(struct c4_suspects *s, uint32_t link)
 
 	if (x && x->source != C4_SUSPECT_BY_CONNECTIONS && is_planned(x))
 		clear(s, x);
-}
-
-void c4_suspects_watch(struct c4_suspects *s, const struct c4_suspect_watch *w)
-{
-	if (s->n_watches < C4_SENSE_WATCHES)
-		s->watches[s->n_watches++] = *w;
 }

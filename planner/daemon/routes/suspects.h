@@ -30,14 +30,12 @@
 #define C4_PLANNER_SUSPECTS_H
 
 #include "planner/daemon/edition.h"
-#include "planner/daemon/routes/flows.h"
+#include "planner/daemon/routes/window.h"
 #include "planner/model/sense/sense.h"
 
-#define C4_SUSPECTS_MAX	     256u
-#define C4_SUSPECT_WINDOW_NS 1000000000ull
-#define C4_SUSPECT_WATCH_NS  10000000000ull /* hops are measured that long */
-#define C4_SUSPECT_FULL_NS   10000000000ull /* a full link is told until so long after */
-#define C4_SUSPECT_PAIRS     4u
+#define C4_SUSPECTS_MAX	   256u
+#define C4_SUSPECT_FULL_NS 10000000000ull /* a full link is told until so long after */
+#define C4_SUSPECT_PAIRS   4u
 
 enum c4_suspect_state {
 	C4_SUSPECT_DOUBT,
@@ -87,12 +85,7 @@ struct c4_suspects {
 	struct c4_sense *sense;
 	struct c4_suspect v[C4_SUSPECTS_MAX];
 	uint32_t n;
-	struct c4_sense_flow *input; /* of the last window */
-	uint32_t n_input;
-	struct c4_flow **of;
-	uint8_t *from;
-	float *nic_gbps;
-	uint64_t window_ns; /* when the last one ended */
+	struct c4_window window;
 	uint64_t found, cleared, lost;
 
 	/* for the planner */
@@ -100,14 +93,7 @@ struct c4_suspects {
 	uint32_t n_reports;
 	bool changed; /* somebody wants to be told */
 
-	/* connections whose hops agents shall measure */
-	struct c4_suspect_watch {
-		struct c4_flow_key key;
-		uint8_t from;
-		uint32_t host; /* that sends */
-		uint64_t until_ns;
-	} watches[C4_SENSE_WATCHES];
-	uint32_t n_watches;
+	struct c4_watches watches; /* who shares a link, or is slow where, is measured */
 };
 
 const char *c4_suspect_state_name(enum c4_suspect_state s);
@@ -118,11 +104,12 @@ void c4_suspects_release(struct c4_suspects *s);
 int c4_suspects_follow(struct c4_suspects *s, const struct c4_edition *was,
 		       const struct c4_edition *is, uint64_t now_ns);
 
-/* Looks at all flows when a window is over. */
-void c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
+/* Looks at all flows when a window is over: was it? */
+bool c4_suspects_look(struct c4_suspects *s, const struct c4_edition *e, const struct c4_flows *f,
 		      uint64_t now_ns);
 
-/* Planned with what is left of its rate, if at most one other link explains it as well. */
+/* Planned with what is left of its rate, if at most one other link explains it as well. Right after
+ * a window, whose connections may explain it. */
 void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
 			const struct c4_suspect_word *w, uint64_t now_ns);
 
@@ -130,8 +117,5 @@ void c4_suspects_accuse(struct c4_suspects *s, const struct c4_edition *e,
 void c4_suspects_acquit(struct c4_suspects *s, uint32_t link);
 
 const char *c4_suspect_source_name(enum c4_suspect_source s);
-
-/* An agent shall trace this 5-tuple, too, if there is room. */
-void c4_suspects_watch(struct c4_suspects *s, const struct c4_suspect_watch *w);
 
 #endif
