@@ -8,6 +8,7 @@
 #define UDP	     17u
 #define TRACE_PORT   33434u /* traceroute's: nobody listens there */
 #define SURVEY_NS    1500000000ull
+#define SURVEYS	     8u /* at a time: others watch, too */
 #define CONNS_LOOKED 256u
 
 void c4_absent_release(struct c4_absent *x)
@@ -91,24 +92,20 @@ static const struct c4_conn *conn_at(struct c4_absent *x, const struct c4_editio
 	return NULL;
 }
 
-/* False: nobody can. */
-static bool survey(struct c4_absent *x, struct c4_suspects *s, const struct c4_edition *e,
-		   const struct c4_agents *agents, uint32_t leaf, uint64_t now_ns)
+/* Asks for one more port, if that is among those of this round. */
+static void survey(struct c4_absent *x, struct c4_suspects *s, const struct c4_edition *e,
+		   const struct c4_conn *c, uint64_t now_ns)
 {
-	const struct c4_conn *c = conn_at(x, e, agents, leaf);
 	const struct c4_nic *src, *dst;
 	uint16_t port = (uint16_t)(C4_PORT_FIRST + roll(x) % (65536u - C4_PORT_FIRST));
 	struct c4_watch w;
 
-	if (!c)
-		return false;
 	src = &e->fabric->fabric.nics[c->src];
 	dst = &e->fabric->fabric.nics[c->dst];
 	w.key = c4_flow_key_of(src->ipv4, port, dst->ipv4, TRACE_PORT, UDP, &w.from);
 	w.host = src->host;
 	w.until_ns = now_ns + SURVEY_NS;
 	c4_watches_add(&s->watches, &w);
-	return true;
 }
 
 static bool met(const struct c4_absent *x, const struct c4_fabric *f, uint32_t link)
@@ -123,16 +120,24 @@ static void look_for(struct c4_absent *x, struct c4_suspects *s, const struct c4
 		     const struct c4_agents *agents, uint64_t now_ns)
 {
 	const struct c4_fabric *f = &e->fabric->fabric;
+	uint32_t begin = s->n ? x->turn % s->n : 0, surveys = 0;
 
-	for (uint32_t i = 0; i < s->n; i++) {
-		struct c4_suspect *v = &s->v[i];
+	for (uint32_t k = 0; k < s->n; k++) { /* nobody is dropped here */
+		struct c4_suspect *v = &s->v[(begin + k) % s->n];
+		const struct c4_conn *c;
 
 		if (!v->dead || v->state == C4_SUSPECT_CLEARED)
 			continue;
-		if (met(x, f, v->link / 2))
+		if (met(x, f, v->link / 2)) {
 			c4_suspects_acquit(s, v->link);
-		else if (survey(x, s, e, agents, f->links[v->link / 2].a, now_ns))
-			v->bad_ns = now_ns;
+			continue;
+		}
+		c = conn_at(x, e, agents, f->links[v->link / 2].a);
+		if (!c)
+			continue;
+		v->bad_ns = now_ns; /* its turn comes */
+		if (surveys++ < SURVEYS)
+			survey(x, s, e, c, now_ns);
 	}
 }
 
