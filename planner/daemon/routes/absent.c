@@ -76,18 +76,18 @@ static bool suits(const struct c4_edition *e, const struct c4_agents *agents,
 	return (src->leaf == leaf) != (dst->leaf == leaf) && src->ipv4 && dst->ipv4 && a && a->raw;
 }
 
-/* A planned connection into or out of the leaf, another one each time; NULL: there is none. */
+/* A planned connection into or out of the leaf, any of them; NULL: none was found. */
 static const struct c4_conn *conn_at(struct c4_absent *x, const struct c4_edition *e,
 				     const struct c4_agents *agents, uint32_t leaf)
 {
 	const struct c4_demand *d = e->demand ? &e->demand->demand : NULL;
-	uint32_t n = d ? d->n_conns : 0, begin = n ? x->turn++ * CONNS_LOOKED % n : 0;
+	uint32_t n = d ? d->n_conns : 0;
 
-	for (uint32_t i = 0; i < n && i < CONNS_LOOKED; i++) {
-		uint32_t at = (uint32_t)((begin + roll(x) % n) % n);
+	for (uint32_t i = 0; n && i < CONNS_LOOKED; i++) {
+		const struct c4_conn *c = &d->conns[roll(x) % n];
 
-		if (suits(e, agents, &d->conns[at], leaf))
-			return &d->conns[at];
+		if (suits(e, agents, c, leaf))
+			return c;
 	}
 	return NULL;
 }
@@ -120,7 +120,7 @@ static void look_for(struct c4_absent *x, struct c4_suspects *s, const struct c4
 		     const struct c4_agents *agents, uint64_t now_ns)
 {
 	const struct c4_fabric *f = &e->fabric->fabric;
-	uint32_t begin = s->n ? x->turn % s->n : 0, surveys = 0;
+	uint32_t begin = s->n ? x->turn++ % s->n : 0, surveys = 0;
 
 	for (uint32_t k = 0; k < s->n; k++) { /* nobody is dropped here */
 		struct c4_suspect *v = &s->v[(begin + k) % s->n];
