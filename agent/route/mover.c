@@ -31,8 +31,9 @@
 #define DRAIN_NS 20000000u /* a queue pair's owner may be waiting for us */
 #define PAUSE_NS 200000u
 
-static bool started;  /* atomic */
-static bool in_child; /* atomic */
+static bool started;	       /* atomic */
+static bool in_child;	       /* atomic */
+static uint64_t patient_until; /* in this round; the thread's own */
 
 /* mlx5's own way, where its library is there. */
 static struct {
@@ -142,16 +143,25 @@ static int modify(struct c4_qp *e, uint32_t state, const struct c4_ibv_ah *ah, i
 	return c4_verbs_real()->modify_qp(e->qp, &attr, mask);
 }
 
-/* Back to RTS, for as long as its owner may be made to wait. */
+/*
+ * Back to RTS. On a dead path that takes until the retransmit timer has fired, seconds maybe: only
+ * the first ones of a round are waited for, so that the last one gets its new path as soon.
+ *
+ * soft-RoCE sees that the last send is acknowledged when it next looks in the queue, which a program
+ * with nothing to send never makes it do.
+ */
 static void resume(struct c4_qp *e)
 {
-	uint64_t end = c4_mono_ns() + DRAIN_NS;
+	bool rings = needs_doorbell(e->qp);
 	int rc;
 
-	while ((rc = modify(e, C4_IBV_RTS, NULL, C4_IBV_STATE)) && c4_mono_ns() < end)
+	while ((rc = modify(e, C4_IBV_RTS, NULL, C4_IBV_STATE)) && c4_mono_ns() < patient_until) {
+		if (rings)
+			ring_doorbell(e->qp);
 		sleep_ns(PAUSE_NS);
+	}
 	e->r.waits = rc != 0;
-	if (!rc && needs_doorbell(e->qp))
+	if (rings) /* what was held back goes, or it looks whether it has drained */
 		ring_doorbell(e->qp);
 }
 
@@ -292,6 +302,7 @@ static bool look_after_all(const struct c4_rtable *t)
 {
 	bool soon = false, full = false;
 
+	patient_until = c4_mono_ns() + DRAIN_NS;
 	for (uint32_t i = 0; i < C4_QPS; i++) {
 		struct c4_qp *e = c4_qps_hold_at(i);
 
