@@ -377,6 +377,48 @@ def test_live_queue_pairs_follow_the_plan(guest, spine_of, hook):
     assert said[-1]["moved"] == 8 and said[-1]["stuck"] == 0
 
 
+DEAD_SPINE = """export LD_PRELOAD=
+at_spine() {{ nsenter --net=/run/netns/{spine} nft "$@"; }}
+bash clear.sh
+at_spine -f - <<END
+table ip dead {{
+	chain f {{
+		type filter hook forward priority -1
+		ip saddr {a} counter drop
+		ip saddr {b} counter drop
+	}}
+}}
+END
+(until [ $(at_spine list table ip dead | grep -c 'packets [1-9]') = 2 ]; do sleep 0.05; done
+for plan in half.txt new.txt; do
+	sleep 0.4
+	cp $plan /run/c4/next && mv /run/c4/next /run/c4/plan
+done) > /dev/null 2>&1 &
+"""
+
+
+def test_both_ends_leave_a_dead_spine(guest, spine_of, hook):
+    """It swallows everything while both ends send. Half of the queue pairs are moved at A's end some
+    time before they are at B's, the others the other way round; nothing is lost."""
+    there, back = some_ports(spine_of[1, 3], 2)[:4], some_ports(spine_of[3, 1], 2)[:4]
+    write_plan(guest, "plan.txt", there[:2], back[:2])
+    write_plan(guest, "half.txt", [there[2], there[1]], [back[0], back[3]])
+    write_plan(guest, "new.txt", there[2:], back[2:])
+    spine = spine_of[1, 3][there[0]]
+    assert spine == spine_of[3, 1][back[0]]
+    (guest.work / "dead.sh").write_text(DEAD_SPINE.format(
+        spine=spine, a=guest.address(1), b=guest.address(3)))
+    try:
+        said = guest.json(f"{PLANNED} LD_PRELOAD={hook} ./qp r1 r3 timeout=15 connect=4 send=10 "
+                          "'exec=bash dead.sh' send=100\n./plan stats /run/c4 n0", 60)
+    finally:
+        guest.run(f"nsenter --net=/run/netns/{spine} nft delete table ip dead")
+    exact(said, "send", 100)
+    assert said[-1]["moved"] == 8 and said[-1]["stuck"] == 0
+    for pair, ports in (((1, 3), there), ((3, 1), back)):
+        assert ports_seen(guest, *pair) == {p: {spine_of[pair][p]} for p in ports[2:]}
+
+
 def test_mpi_follows_the_plan(guest, spine_of, hook):
     there, back = some_ports(spine_of[1, 3], 1), some_ports(spine_of[3, 1], 1)
     write_plan(guest, "plan.txt", there, back)

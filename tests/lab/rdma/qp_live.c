@@ -14,6 +14,11 @@
  * alone, or not at all (step_rescue). Back in RTS it does not go on with what it held back, not
  * until somebody rings its doorbell: a program that only waits would wait for ever (step_held).
  *
+ * That all is acknowledged it only finds when it looks in its queue, so a doorbell helps here, too.
+ * And while it drains its retransmit timer is not wound up again by what comes: if it fires in the
+ * moment in which an acknowledgement is taken, and what is left was lost, it drains for ever. That
+ * takes a timer as short as a round trip; nothing but ERR leads out of it.
+ *
  * The responder's half goes on all the time; its acknowledgements use this end's label, too.
  */
 #include "qp.h"
