@@ -22,14 +22,12 @@
 #include "common/base/label.h"
 #include "common/base/str.h"
 
-#define STACK_BYTES                                                                                \
-	(256u                                                                                      \
-	 << 10) /* holds the thread's copy of everybody's thread-local data, too              \
-		      */
-#define IDLE_NS	 1000000000u
-#define RETRY_NS 5000000u
-#define DRAIN_NS 20000000u /* a queue pair's owner may be waiting for us */
-#define PAUSE_NS 200000u
+/* It holds the thread's copy of everybody's thread-local data, too. */
+#define STACK_BYTES (256u << 10)
+#define IDLE_NS	    1000000000u
+#define RETRY_NS    5000000u
+#define DRAIN_NS    20000000u /* a queue pair's owner may be waiting for us */
+#define PAUSE_NS    200000u
 
 static bool started;	       /* atomic */
 static bool in_child;	       /* atomic */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * asks.h - the socket where processes of this node ask for a destination (struct c4_route_ask) and
- * tell of their queue pairs (struct c4_route_qp). What is neither is counted and dropped; so many datagrams are read at a time, then others
- * have their turn. One thread (the loop's).
+ * tell of their queue pairs (struct c4_route_qp). What is neither is counted and dropped; so many
+ * datagrams are read at a time, then others have their turn. One thread (the loop's).
  */
 #ifndef C4_AGENT_ROUTES_ASKS_H
 #define C4_AGENT_ROUTES_ASKS_H
