@@ -5,6 +5,7 @@ Every wait has a deadline, every process a test starts carries the test's own to
 environment and is ended by it, and each job has its own runtime directory.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -79,10 +80,20 @@ def until(what, seconds, every=0.1):
         time.sleep(every)
 
 
+# Below what kernels hand out, and from another place in each process: a port that is free now is not given
+# to somebody else before a daemon listens there.
+PORTS = itertools.cycle(range(16384 + os.getpid() % 64 * 256, 16384 + os.getpid() % 64 * 256 + 256))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in PORTS:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def parse_time(text):
