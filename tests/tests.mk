@@ -44,8 +44,8 @@ $(B)/nccl/train-private: tests/nccl/fake/launch.c $(B)/nccl/libtrain.so
 	@echo "  LD      $@"
 	$(Q)$(STANDIN_CC) -o $@ $< -Wl,-rpath,'$$ORIGIN'
 STANDIN_JOBS := $(B)/nccl/train $(B)/nccl/train-private
-$(B)/unit/test_ncclapi: $(STANDIN)
-$(B)/unit/test_ncclapi: BESIDE = $(STANDIN_LD)
+$(B)/unit/test_ncclapi $(B)/unit/test_ncclapi_ops: $(STANDIN)
+$(B)/unit/test_ncclapi $(B)/unit/test_ncclapi_ops: BESIDE = $(STANDIN_LD)
 
 # What plays NCCL's part: it loads the plugin of its own build directory.
 NCCL_HOST := $(B)/nccl/nccl_host
