@@ -134,7 +134,7 @@ def test_crowded_cores_are_no_slow_path(start, crowd, name, fault, culprits):
 @pytest.mark.long
 def test_transport_is_seen_without_asking_for_it_all_the_time(start):
     """The duty cycle and the collector's suspicion are enough to name a slow path."""
-    job = run(start, scene("alltoall", fault=SLOW_LINK, victim=0, peer=3, seconds=60),
+    job = run(start, scene("alltoall", fault=SLOW_LINK, victim=0, peer=3, seconds=45),
               detail="duty")
     assert job.wait(120) == 0, job.said()
     told = [i for i in job.incidents() if i["state"] != "suspect"]

@@ -119,7 +119,7 @@ def test_dead_link_is_left_and_used_again(bed, tmp_path):
 
 def test_job_outlives_agents_and_planner(bed, loop):
     learn(bed, loop)
-    job = start(bed, 60, loop.pinned())
+    job = start(bed, 40, loop.pinned())
     bed.truth_reset()
     assert loop.until(lambda: len(ways(bed)) == len(ORDER), 30)
     for host in bed.hosts():

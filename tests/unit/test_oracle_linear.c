@@ -41,8 +41,8 @@ static void learn_leaf(enum c4_flowhash_kind kind, uint32_t seed, uint32_t spine
 static void test_linear_hashes_are_learned(void **state)
 {
 	(void)state;
-	for (uint32_t seed = 0; seed < 10; seed++)
-		for (uint32_t spines = 2; spines <= 64; spines *= 2)
+	for (uint32_t seed = 0; seed < 10; seed++) /* many spines cost most: fewer seeds */
+		for (uint32_t spines = 2; spines <= (seed ? 16 : 64); spines *= 2)
 			for (int kind = 0; kind < C4_FLOWHASH_JHASH; kind++)
 				learn_leaf((enum c4_flowhash_kind)kind, seed, spines);
 }
