@@ -21,6 +21,7 @@ from machine import BUILD, HERE, REPO, say
 START_S = 60  # for CUDA and NCCL to come up
 TELL_S = 30   # for c4 to say what it has to, after the job's own time
 END_S = 10    # for a job that was asked to end
+STEPS_A_SECOND = 50  # at most: nccl_job computes for 20 ms in each
 
 NCCL_ENV = {
     "NCCL_NET": "Socket", "NCCL_SOCKET_IFNAME": "lo", "NCCL_MNNVL_ENABLE": "0",
@@ -182,7 +183,7 @@ class Run:
         how = ([str(self.case.seconds)] if self.case.needs == "torch" else
                ["--seconds", str(self.case.seconds)])
         if self.bench.pretend:  # stand-ins do not add up, so ranks cannot agree on an end
-            how += ["--steps", str(self.case.seconds * 20)]
+            how += ["--steps", str(self.case.seconds * STEPS_A_SECOND)]
         return [*what, str(self.meeting), *how, *self.case.job]
 
     def line(self):
