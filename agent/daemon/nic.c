@@ -2,13 +2,14 @@
 #include "agent/daemon/nic.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "agent/daemon/sysfs.h"
 
 #define TEXT_BYTES 128
 
@@ -70,29 +71,6 @@ static const struct counter plain_byte_counters[] = {
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-/* The first line of DIR/NAME; "" if it cannot be read. */
-static bool read_text(const char *dir, const char *name, char *text)
-{
-	char path[PATH_MAX];
-	ssize_t n;
-	int fd;
-
-	text[0] = '\0';
-	n = snprintf(path, sizeof path, "%s/%s", dir, name);
-	if (n < 0 || (size_t)n >= sizeof path)
-		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, TEXT_BYTES - 1);
-	close(fd);
-	if (n < 0)
-		n = 0;
-	text[n] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	return n > 0;
-}
-
 static bool exists(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
@@ -108,7 +86,7 @@ static void add_counters(struct c4_nic *nic, const char *dir, const struct count
 	for (const struct counter *c = list; c->file; c++) {
 		uint64_t *sum = (uint64_t *)((char *)nic + c->at);
 
-		if (read_text(dir, c->file, text) && text[0] != '-')
+		if (c4_sysfs_line(dir, c->file, text, sizeof text) && text[0] != '-')
 			*sum += strtoull(text, NULL, 10) * c->scale;
 	}
 }
@@ -126,9 +104,9 @@ static void read_net(struct c4_nic *nic, const char *dir, const char *name)
 
 	*nic = (struct c4_nic){0};
 	snprintf(nic->name, sizeof nic->name, "%s", name);
-	read_text(dir, "operstate", text);
+	c4_sysfs_line(dir, "operstate", text, sizeof text);
 	nic->up = !strcmp(text, "up");
-	read_text(dir, "speed", text);
+	c4_sysfs_line(dir, "speed", text, sizeof text);
 	nic->mbps = to_mbps(strtod(text, NULL));
 	add_counters(nic, dir, net_counters);
 }
@@ -141,9 +119,9 @@ static void read_port(struct c4_nic *nic, const char *dir, const char *device, c
 	*nic = (struct c4_nic){.rdma = true};
 	snprintf(nic->name, sizeof nic->name, "%.48s%s%.8s", device, first ? "" : ":",
 		 first ? "" : port);
-	read_text(dir, "state", text);
+	c4_sysfs_line(dir, "state", text, sizeof text);
 	nic->up = strtol(text, NULL, 10) == 4; /* "4: ACTIVE" */
-	read_text(dir, "rate", text);
+	c4_sysfs_line(dir, "rate", text, sizeof text);
 	nic->mbps = to_mbps(strtod(text, NULL) * 1000); /* "100 Gb/sec (4X EDR)" */
 	add_counters(nic, dir, port_counters);
 	if (!exists(dir, port_counters[0].file))
@@ -241,7 +219,7 @@ static bool read_counter(const char *dir, const struct counter *c, uint64_t *ret
 {
 	char text[TEXT_BYTES];
 
-	if (!read_text(dir, c->file, text) || text[0] < '0' || text[0] > '9')
+	if (!c4_sysfs_line(dir, c->file, text, sizeof text) || text[0] < '0' || text[0] > '9')
 		return false;
 	*ret = strtoull(text, NULL, 10) * c->scale;
 	return true;

@@ -26,33 +26,7 @@ int c4_links_copy(struct c4_links *to, const struct c4_links *from)
 	return 0;
 }
 
-/* ---- links of a fabric -----------------------------------------------------------------------
- */
-
-static uint32_t other_end(const struct c4_fabric *f, uint32_t link, uint32_t s)
-{
-	return f->links[link].a == s ? f->links[link].b : f->links[link].a;
-}
-
-uint32_t c4_links_between(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t *ret_n)
-{
-	uint32_t low = f->link_at[a], end = f->link_at[a + 1], high = end, n = 0;
-
-	while (low < high) { /* the first whose other end is not below b */
-		uint32_t mid = low + (high - low) / 2;
-
-		if (other_end(f, f->link_of[mid], a) < b)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	while (low + n < end && other_end(f, f->link_of[low + n], a) == b)
-		n++;
-	*ret_n = n;
-	return low;
-}
-
-/* The links a report is about, as c4_links_between(); 0 in *ret_n: there are none. */
+/* The links a report is about, as c4_fabric_links_between(); 0 in *ret_n: there are none. */
 static uint32_t links_named(const struct c4_fabric *f, const struct c4_link_report *r,
 			    uint32_t *ret_n)
 {
@@ -61,7 +35,7 @@ static uint32_t links_named(const struct c4_fabric *f, const struct c4_link_repo
 	*ret_n = 0;
 	if (a == C4_NONE || b == C4_NONE)
 		return 0;
-	first = c4_links_between(f, a, b, ret_n);
+	first = c4_fabric_links_between(f, a, b, ret_n);
 	if (r->parallel == C4_PARALLEL_ALL)
 		return first;
 	first += r->parallel;

@@ -26,9 +26,6 @@ struct c4_links {
 	uint32_t n, cap;
 };
 
-/* Links between two switches are neighbours in f->link_of: where they begin; *ret_n: how many. */
-uint32_t c4_links_between(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t *ret_n);
-
 void c4_links_release(struct c4_links *l);
 int c4_links_copy(struct c4_links *to, const struct c4_links *from); /* 0 or -ENOMEM */
 

@@ -57,14 +57,6 @@ bool c4_way_equal(const struct c4_way *a, const struct c4_way *b)
 
 /* ---- hops ------------------------------------------------------------------------------------ */
 
-static uint32_t link_between(const struct c4_fabric *f, uint32_t lower, uint32_t upper,
-			     uint32_t nth)
-{
-	uint32_t n, at = c4_fabric_links_between(f, lower, upper, &n);
-
-	return nth < n ? f->link_of[at + nth] : C4_NONE;
-}
-
 int c4_route_hops(const struct c4_fabric *f, const struct c4_conn *c, const struct c4_route *r,
 		  struct c4_hop hops[C4_HOPS_MAX])
 {
@@ -73,14 +65,14 @@ int c4_route_hops(const struct c4_fabric *f, const struct c4_conn *c, const stru
 
 	if (r->state != C4_ROUTE_SPINE && r->state != C4_ROUTE_CORE)
 		return 0;
-	hops[0] = (struct c4_hop){link_between(f, src, r->up, r->parallel_up), true};
+	hops[0] = (struct c4_hop){c4_fabric_link(f, src, r->up, r->parallel_up), true};
 	if (r->state == C4_ROUTE_SPINE) {
-		hops[1] = (struct c4_hop){link_between(f, dst, r->up, r->parallel_down), false};
+		hops[1] = (struct c4_hop){c4_fabric_link(f, dst, r->up, r->parallel_down), false};
 		return 2;
 	}
-	hops[1] = (struct c4_hop){link_between(f, r->up, r->core, core_up), true};
-	hops[2] = (struct c4_hop){link_between(f, r->down, r->core, core_down), false};
-	hops[3] = (struct c4_hop){link_between(f, dst, r->down, r->parallel_down), false};
+	hops[1] = (struct c4_hop){c4_fabric_link(f, r->up, r->core, core_up), true};
+	hops[2] = (struct c4_hop){c4_fabric_link(f, r->down, r->core, core_down), false};
+	hops[3] = (struct c4_hop){c4_fabric_link(f, dst, r->down, r->parallel_down), false};
 	return 4;
 }
 

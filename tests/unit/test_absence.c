@@ -108,7 +108,7 @@ static void draw_one(struct net *n, uint32_t src, uint32_t dst, bool drawn)
 					  .via = n->silent[via] ? C4_NONE : via,
 					  .drawn = drawn};
 
-	(void)c4_absence_note(n->a, n->rates, &d);
+	c4_absence_note(n->a, n->rates, &d);
 }
 
 /* So many draws from each host of the first leaves to each of the others there. */

@@ -87,13 +87,13 @@ static uint32_t nic_of(const struct scene *s, uint32_t host, uint32_t rail)
 static uint32_t link_of(const struct scene *s, uint32_t leaf, uint32_t spine)
 {
 	const struct c4_fabric *f = &s->fabric->fabric;
-	uint32_t n, at;
+	uint32_t link;
 	char name[16];
 
 	snprintf(name, sizeof name, "spine%u", spine);
-	at = c4_links_between(f, leaf, c4_fabric_switch(f, name), &n);
-	assert_int_equal(n, 1);
-	return f->link_of[at];
+	link = c4_fabric_link(f, leaf, c4_fabric_switch(f, name), 0);
+	assert_int_not_equal(link, C4_NONE);
+	return link;
 }
 
 /* A connection src → dst over a spine, or of unknown way (spine < 0). */

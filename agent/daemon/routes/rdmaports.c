@@ -3,38 +3,16 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/daemon/nic.h"
+#include "agent/daemon/sysfs.h"
 
 #define INDEX_BYTES 8 /* of a GID, as text */
 
-/* ---- files ---------------------------------------------------------------------------------- */
-
-/* The first line of DIR/NAME, cut to what fits. False: there is none. */
-static bool read_line(const char *dir, const char *name, char *text, size_t size)
-{
-	char path[PATH_MAX];
-	int n = snprintf(path, sizeof path, "%s/%s", dir, name), fd;
-	ssize_t got;
-
-	if (n < 0 || (size_t)n >= sizeof path)
-		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	got = read(fd, text, size - 1);
-	close(fd);
-	if (got <= 0)
-		return false;
-	text[got] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	return text[0] != '\0';
-}
+/* ---- directories ---------------------------------------------------------------------------- */
 
 /* The next entry that is not hidden and whose name fits; NULL: there are no more. */
 static const char *next_name(DIR *d, size_t size)
@@ -88,13 +66,13 @@ static void read_gid(struct c4_rdmaports *p, const char *port_dir, const char *i
 	uint32_t address;
 
 	snprintf(name, sizeof name, "gids/%s", index);
-	address = read_line(port_dir, name, text, sizeof text) ? address_of(text) : 0;
+	address = c4_sysfs_line(port_dir, name, text, sizeof text) ? address_of(text) : 0;
 	if (!address)
 		return; /* empty places in the table read as zeros or not at all */
 	add_address(p, address);
 	snprintf(name, sizeof name, "gid_attrs/ndevs/%s", index);
 	if (!x->net[0])
-		read_line(port_dir, name, x->net, sizeof x->net);
+		c4_sysfs_line(port_dir, name, x->net, sizeof x->net);
 }
 
 static void find_addresses(struct c4_rdmaports *p, const char *root)

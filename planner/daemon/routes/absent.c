@@ -35,7 +35,7 @@ void c4_absent_note(struct c4_absent *x, const struct c4_edition *e, uint32_t sr
 		return;
 	if (path)
 		d.via = f->links[path->link[0]].b; /* the lower end is the leaf */
-	(void)c4_absence_note(x->absence, e->rates, &d);
+	c4_absence_note(x->absence, e->rates, &d);
 }
 
 /* ---- accusing -------------------------------------------------------------------------------- */
@@ -45,7 +45,7 @@ static void accuse(struct c4_suspects *s, const struct c4_edition *e,
 {
 	const struct c4_fabric *f = &e->fabric->fabric;
 	const struct c4_link *l = &f->links[found->link];
-	uint32_t n, at = c4_links_between(f, l->a, l->b, &n);
+	uint32_t n, at = c4_fabric_links_between(f, l->a, l->b, &n);
 
 	for (uint32_t i = 0; i < n; i++) /* one of parallel links stands for all */
 		c4_suspects_accuse(s, e,
@@ -111,9 +111,8 @@ static void survey(struct c4_absent *x, struct c4_suspects *s, const struct c4_e
 static bool met(const struct c4_absent *x, const struct c4_fabric *f, uint32_t link)
 {
 	const struct c4_link *l = &f->links[link];
-	uint32_t n, at = c4_links_between(f, l->a, l->b, &n);
 
-	return c4_absence_met(x->absence, f->link_of[at]);
+	return c4_absence_met(x->absence, c4_fabric_link(f, l->a, l->b, 0));
 }
 
 static void look_for(struct c4_absent *x, struct c4_suspects *s, const struct c4_edition *e,

@@ -85,20 +85,18 @@ static void cross(struct work *w, uint32_t rating, uint32_t link)
 
 static void add_way(struct work *w, uint32_t rating, struct c4_flow *x, uint8_t from)
 {
-	uint32_t at = w->f->nics[x->nic[from]].leaf, dst = w->f->nics[x->nic[!from]].leaf;
+	uint32_t src = w->f->nics[x->nic[from]].leaf, dst = w->f->nics[x->nic[!from]].leaf;
 	const struct c4_path *p = &x->way[from].path;
+	uint32_t links[C4_HOPS_MAX];
 
-	if (!p->hops && at != dst) {
+	if (!p->hops && src != dst) {
 		w->rated[rating].hidden = true;
 		c4_watches_flow(&w->s->watches, w->f, x, from, w->now_ns);
 	}
 	w->rated[rating].ways++;
-	for (uint32_t i = 0; i < p->hops; i++) {
-		const struct c4_link *l = &w->f->links[p->link[i]];
-
-		cross(w, rating, 2 * p->link[i] + (l->a != at));
-		at = l->a == at ? l->b : l->a;
-	}
+	c4_path_directed(w->f, src, p, links);
+	for (uint32_t i = 0; i < p->hops; i++)
+		cross(w, rating, links[i]);
 }
 
 static bool carries(const struct work *w, const struct c4_flow *x, uint8_t from)

@@ -92,9 +92,7 @@ static json_t *path_json(const struct c4_fabric *f, uint32_t leaf, const struct 
 	list = json_array();
 	json_array_append_new(list, json_string(f->switches[at].name));
 	for (uint32_t i = 0; i < p->hops; i++) {
-		const struct c4_link *l = &f->links[p->link[i]];
-
-		at = l->a == at ? l->b : l->a;
+		at = c4_link_peer(&f->links[p->link[i]], at);
 		json_array_append_new(list, json_string(f->switches[at].name));
 	}
 	return list;

@@ -173,7 +173,7 @@ static void put_neighbours(struct reply *y)
 			const struct c4_link *l = &y->f->links[y->f->link_of[i]];
 
 			if (!y->failed)
-				index_of(y, l->a == leaf ? l->b : l->a);
+				index_of(y, c4_link_peer(l, leaf));
 		}
 	}
 }

@@ -54,7 +54,7 @@ static struct c4_suspect *find(struct c4_suspects *s, uint32_t directed, bool fu
 
 static uint32_t nth_parallel(const struct c4_fabric *f, uint32_t link)
 {
-	uint32_t n, at = c4_links_between(f, f->links[link].a, f->links[link].b, &n), i = 0;
+	uint32_t n, at = c4_fabric_links_between(f, f->links[link].a, f->links[link].b, &n), i = 0;
 
 	while (i < n && f->link_of[at + i] != link)
 		i++;
@@ -121,11 +121,9 @@ static void give(struct c4_suspects *s, struct c4_suspect *x, double gbps)
 
 static uint32_t link_named(const struct c4_fabric *f, const char *a, const char *b, uint32_t nth)
 {
-	uint32_t sa = c4_fabric_switch(f, a), sb = c4_fabric_switch(f, b), n = 0, at = 0;
+	uint32_t sa = c4_fabric_switch(f, a), sb = c4_fabric_switch(f, b);
 
-	if (sa != C4_NONE && sb != C4_NONE)
-		at = c4_links_between(f, sa, sb, &n);
-	return nth < n ? f->link_of[at + nth] : C4_NONE;
+	return sa != C4_NONE && sb != C4_NONE ? c4_fabric_link(f, sa, sb, nth) : C4_NONE;
 }
 
 static const struct c4_link_report *report_of(const struct c4_edition *e,

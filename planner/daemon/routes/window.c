@@ -48,21 +48,6 @@ int c4_window_follow(struct c4_window *w, const struct c4_fabric *f)
 
 /* ---- gathering ------------------------------------------------------------------------------- */
 
-/* Its links with their directions; 0: not known, or of another fabric. */
-static uint32_t directed(const struct c4_fabric *f, uint32_t leaf, const struct c4_path *p,
-			 uint32_t to[C4_SENSE_HOPS])
-{
-	uint32_t at = leaf;
-
-	for (uint32_t i = 0; i < p->hops; i++) {
-		const struct c4_link *l = &f->links[p->link[i]];
-
-		to[i] = 2 * p->link[i] + (l->a != at);
-		at = l->a == at ? l->b : l->a;
-	}
-	return p->hops;
-}
-
 static void put_direction(struct c4_window *w, const struct c4_edition *e, struct c4_flow *x,
 			  uint8_t from, uint64_t now_ns)
 {
@@ -83,8 +68,10 @@ static void put_direction(struct c4_window *w, const struct c4_edition *e, struc
 		.busy = end->busy,
 		.limited = end->limited,
 	};
-	if (!c4_flow_estimated(x))
-		to->hops = directed(f, f->nics[to->src].leaf, &way->path, to->link);
+	if (!c4_flow_estimated(x)) {
+		c4_path_directed(f, f->nics[to->src].leaf, &way->path, to->link);
+		to->hops = way->path.hops;
+	}
 	for (uint32_t i = 0; i < C4_FLOW_HOPS; i++)
 		if (now_ns < way->rtt_ns[i] + C4_FLOW_SILENT_NS)
 			to->rtt_us[i] = way->rtt_us[i];
@@ -125,15 +112,15 @@ static bool may_be_there(const struct c4_window *w, const struct c4_fabric *f, u
 {
 	const struct c4_flow_way *way = &w->of[i]->way[w->from[i]];
 	const struct c4_sense_flow *stray = &w->input[i];
-	uint32_t to[C4_SENSE_HOPS], n;
+	uint32_t links[C4_HOPS_MAX];
 
 	if (way->path.hops && !placed)
 		return false;
 	if (!way->seen_ns || !way->path.hops)
 		return may_cross(f, link, f->nics[stray->src].leaf, f->nics[stray->dst].leaf);
-	n = directed(f, f->nics[stray->src].leaf, &way->path, to);
-	while (n--)
-		if (to[n] == link)
+	c4_path_directed(f, f->nics[stray->src].leaf, &way->path, links);
+	for (uint32_t k = 0; k < way->path.hops; k++)
+		if (links[k] == link)
 			return true;
 	return false;
 }

@@ -137,15 +137,11 @@ typedef void (*chooser)(struct walker *w, uint32_t from, struct c4_path *path, s
 
 static void add_path(struct walker *w, uint32_t from, const struct c4_path *path, double load)
 {
-	uint32_t at = from;
+	uint32_t links[C4_HOPS_MAX];
 
-	for (uint32_t i = 0; i < path->hops; i++) {
-		const struct c4_link *l = &w->f->links[path->link[i]];
-
-		w->util[2 * (size_t)path->link[i] + (l->a != at)] +=
-			load * w->per_load[path->link[i]];
-		at = l->a == at ? l->b : l->a;
-	}
+	c4_path_directed(w->f, from, path, links);
+	for (uint32_t i = 0; i < path->hops; i++)
+		w->util[links[i]] += load * w->per_load[path->link[i]];
 }
 
 static void take_best(struct walker *w, uint32_t from, uint32_t to, double load, struct c4_route *r)

@@ -53,11 +53,6 @@ void c4_ecmp_forget(struct c4_ecmp *e)
 	e->leaf = C4_NONE;
 }
 
-static uint32_t other_end(const struct c4_link *l, uint32_t s)
-{
-	return l->a == s ? l->b : l->a;
-}
-
 static bool has_distance(const struct c4_ecmp *e, uint32_t s)
 {
 	return s == e->leaf || e->distance[s];
@@ -70,7 +65,7 @@ static void spread(struct c4_ecmp *e, uint32_t s, enum c4_tier tier, uint8_t hop
 
 	for (uint32_t i = f->link_at[s]; i < f->link_at[s + 1]; i++) {
 		const struct c4_link *l = &f->links[f->link_of[i]];
-		uint32_t t = other_end(l, s);
+		uint32_t t = c4_link_peer(l, s);
 
 		if (!(l->now_gbps > 0) || f->switches[t].tier != tier || has_distance(e, t))
 			continue;
@@ -113,7 +108,7 @@ static bool next_tier(const struct c4_ecmp *e, uint32_t s, enum c4_tier *tier, u
 	}
 	for (uint32_t i = f->link_at[s]; i < f->link_at[s + 1]; i++) {
 		const struct c4_link *l = &f->links[f->link_of[i]];
-		uint8_t d = e->distance[other_end(l, s)];
+		uint8_t d = e->distance[c4_link_peer(l, s)];
 
 		if (l->now_gbps > 0 && d && d < best)
 			best = d;
@@ -147,7 +142,7 @@ static void gather(struct c4_ecmp *e, uint32_t s, struct c4_ecmp_member *live,
 		return;
 	for (uint32_t i = f->link_at[s]; i < f->link_at[s + 1]; i++) {
 		const struct c4_link *l = &f->links[f->link_of[i]];
-		uint32_t t = other_end(l, s);
+		uint32_t t = c4_link_peer(l, s);
 		struct c4_ecmp_member m = {f->link_of[i], t, l->now_gbps > 0};
 
 		if (f->switches[t].tier != tier || !configured(e, s, t))

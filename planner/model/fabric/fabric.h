@@ -152,6 +152,14 @@ uint32_t c4_fabric_nic(const struct c4_fabric *f, const char *host_slash_nic);
  */
 uint32_t c4_fabric_links_between(const struct c4_fabric *f, uint32_t a, uint32_t b,
 				 uint32_t *ret_n);
+/* The nth of these, or C4_NONE. */
+uint32_t c4_fabric_link(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t nth);
+
+/* The other end of a link of switch s. */
+static inline uint32_t c4_link_peer(const struct c4_link *l, uint32_t s)
+{
+	return l->a == s ? l->b : l->a;
+}
 
 /* Name of a tier: "leaf", "spine", "core". */
 const char *c4_tier_name(enum c4_tier tier);

@@ -82,7 +82,7 @@ static uint32_t next_live(struct walk *w)
 {
 	while (w->at < w->f->link_at[w->s + 1]) {
 		const struct c4_link *l = &w->f->links[w->f->link_of[w->at++]];
-		uint32_t to = l->a == w->s ? l->b : l->a;
+		uint32_t to = c4_link_peer(l, w->s);
 
 		if (l->now_gbps <= 0 || to == w->last || w->f->switches[to].tier != w->tier)
 			continue;

@@ -166,11 +166,6 @@ static void number_pods(struct c4_fabric *f, struct forest *t, uint32_t *next)
 	}
 }
 
-static uint32_t far_end(const struct c4_link *l, uint32_t s)
-{
-	return l->a == s ? l->b : l->a;
-}
-
 /* Where the links of each switch begin: at[s]; at has n_switches + 1 entries. */
 static void count_links(const struct c4_fabric *f, uint32_t *at)
 {
@@ -197,7 +192,7 @@ static void sort_links(struct c4_fabric *f, uint32_t *bucket, uint32_t *fill)
 	memcpy(fill, f->link_at, f->n_switches * sizeof *fill);
 	for (uint32_t s = 0; s < f->n_switches; s++)
 		for (uint32_t k = f->link_at[s]; k < f->link_at[s + 1]; k++)
-			f->link_of[fill[far_end(&f->links[bucket[k]], s)]++] = bucket[k];
+			f->link_of[fill[c4_link_peer(&f->links[bucket[k]], s)]++] = bucket[k];
 }
 
 static int derive_links(struct c4_fabric *f, uint32_t *fill)

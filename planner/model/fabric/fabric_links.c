@@ -4,9 +4,7 @@
 
 static uint32_t peer(const struct c4_fabric *f, uint32_t s, uint32_t at)
 {
-	const struct c4_link *l = &f->links[f->link_of[at]];
-
-	return l->a == s ? l->b : l->a;
+	return c4_link_peer(&f->links[f->link_of[at]], s);
 }
 
 /* In a regular fabric peers have consecutive numbers: the first link to b is b - first further. */
@@ -44,4 +42,11 @@ uint32_t c4_fabric_links_between(const struct c4_fabric *f, uint32_t a, uint32_t
 		;
 	*ret_n = to - from;
 	return from;
+}
+
+uint32_t c4_fabric_link(const struct c4_fabric *f, uint32_t a, uint32_t b, uint32_t nth)
+{
+	uint32_t n, at = c4_fabric_links_between(f, a, b, &n);
+
+	return nth < n ? f->link_of[at + nth] : C4_NONE;
 }

@@ -108,20 +108,15 @@ static void fill_spines(struct c4_net *n, uint32_t index, const struct groups *g
 	}
 }
 
-static uint32_t other_end(const struct c4_link *l, uint32_t s)
-{
-	return l->a == s ? l->b : l->a;
-}
-
 /* The next bundle of switch s at *at, or false at its end. */
 static bool next_bundle(const struct c4_fabric *f, uint32_t s, uint32_t *at, struct c4_bundle *ret,
 			uint32_t *ret_peer)
 {
 	if (*at == f->link_at[s + 1])
 		return false;
-	*ret_peer = other_end(&f->links[f->link_of[*at]], s);
+	*ret_peer = c4_link_peer(&f->links[f->link_of[*at]], s);
 	ret->at = *at;
-	while (*at < f->link_at[s + 1] && other_end(&f->links[f->link_of[*at]], s) == *ret_peer)
+	while (*at < f->link_at[s + 1] && c4_link_peer(&f->links[f->link_of[*at]], s) == *ret_peer)
 		++*at;
 	ret->n = *at - ret->at;
 	return true;

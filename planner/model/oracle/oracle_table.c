@@ -64,10 +64,8 @@ uint64_t c4_probe_epochs(const struct c4_fabric *f, uint32_t leaf, const struct 
 	uint32_t at = leaf;
 
 	for (uint32_t i = 0; i < path->hops; i++) {
-		const struct c4_link *l = &f->links[path->link[i]];
-
 		sum += f->switches[at].epoch;
-		at = l->a == at ? l->b : l->a;
+		at = c4_link_peer(&f->links[path->link[i]], at);
 	}
 	return sum;
 }

@@ -20,6 +20,19 @@ void c4_path_of_route(const struct c4_fabric *f, const struct c4_conn *c, const 
 		path->link[i] = hops[i].link;
 }
 
+void c4_path_directed(const struct c4_fabric *f, uint32_t leaf, const struct c4_path *path,
+		      uint32_t to[C4_HOPS_MAX])
+{
+	uint32_t at = leaf;
+
+	for (uint32_t i = 0; i < path->hops; i++) {
+		const struct c4_link *l = &f->links[path->link[i]];
+
+		to[i] = 2 * path->link[i] + (l->a != at);
+		at = c4_link_peer(l, at);
+	}
+}
+
 /* Walks link by link: the switches on the way into at[], or -EINVAL. */
 static int walk(const struct c4_fabric *f, uint32_t from, const struct c4_path *path,
 		uint32_t at[C4_HOPS_MAX + 1])
@@ -33,7 +46,7 @@ static int walk(const struct c4_fabric *f, uint32_t from, const struct c4_path *
 		l = &f->links[path->link[i]];
 		if (l->a != at[i] && l->b != at[i])
 			return -EINVAL;
-		at[i + 1] = l->a == at[i] ? l->b : l->a;
+		at[i + 1] = c4_link_peer(l, at[i]);
 	}
 	return 0;
 }
@@ -48,7 +61,7 @@ static int parallel_of(const struct c4_fabric *f, uint32_t s, uint32_t to, uint3
 
 		if (f->link_of[i] == link)
 			return nth <= most ? nth : -EINVAL;
-		nth += (l->a == s ? l->b : l->a) == to;
+		nth += c4_link_peer(l, s) == to;
 	}
 	return -EINVAL;
 }

@@ -23,6 +23,11 @@ struct c4_path {
 
 bool c4_path_equal(const struct c4_path *a, const struct c4_path *b);
 
+/* Its links with their directions, 2 · link, plus 1 downwards: path->hops of them. The path begins
+ * at this leaf and is one of this fabric. */
+void c4_path_directed(const struct c4_fabric *f, uint32_t leaf, const struct c4_path *path,
+		      uint32_t to[C4_HOPS_MAX]);
+
 /* Path fields, state and all, of the route between two leaves that crosses these links; sport and
  * share stay. 0, or -EINVAL when the links do not join the leaves in a way a route can say. */
 int c4_path_to_route(const struct c4_fabric *f, uint32_t from_leaf, uint32_t to_leaf,

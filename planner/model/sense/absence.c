@@ -79,28 +79,6 @@ void c4_absence_free(struct c4_absence *a)
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
-static uint32_t other_end(const struct c4_fabric *f, uint32_t link, uint32_t s)
-{
-	return f->links[link].a == s ? f->links[link].b : f->links[link].a;
-}
-
-/* The first link between a switch and another one. */
-static uint32_t link_between(const struct c4_fabric *f, uint32_t a, uint32_t b)
-{
-	uint32_t low = f->link_at[a], high = f->link_at[a + 1];
-
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-
-		if (other_end(f, f->link_of[mid], a) < b)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < f->link_at[a + 1] && other_end(f, f->link_of[low], a) == b ? f->link_of[low]
-										: C4_NONE;
-}
-
 static bool same_pod(const struct c4_fabric *f, uint32_t a, uint32_t b)
 {
 	return f->switches[a].net == f->switches[b].net && f->switches[a].pod == f->switches[b].pod;
@@ -114,12 +92,12 @@ static uint32_t list_ways(const struct c4_fabric *f, uint32_t a, uint32_t b, str
 	for (uint32_t i = f->link_at[a]; i < f->link_at[a + 1]; i++) {
 		struct way w = {.up = f->link_of[i], .down = C4_NONE};
 
-		w.spine = other_end(f, w.up, a);
+		w.spine = c4_link_peer(&f->links[w.up], a);
 		if (w.spine == last)
 			continue; /* a parallel one */
 		last = w.spine;
 		if (same_pod(f, a, b)) {
-			w.down = link_between(f, w.spine, b);
+			w.down = c4_fabric_link(f, w.spine, b, 0);
 			if (w.down == C4_NONE)
 				continue;
 		}
@@ -203,30 +181,29 @@ static void expect(struct c4_absence *a, struct leaf_pair *p, const float *rates
 	a->news = true;
 }
 
-uint32_t c4_absence_note(struct c4_absence *a, const float *rates, const struct c4_absence_draw *d)
+void c4_absence_note(struct c4_absence *a, const float *rates, const struct c4_absence_draw *d)
 {
 	const struct c4_fabric *f = a->f;
 	uint32_t src = f->nics[d->src].leaf, dst = f->nics[d->dst].leaf, up;
 	struct leaf_pair *p;
 
 	if (src == dst)
-		return C4_NONE;
+		return;
 	if (d->via == C4_NONE) {
 		a->switches[src].lost += d->drawn;
-		return C4_NONE;
+		return;
 	}
-	up = link_between(f, src, d->via);
+	up = c4_fabric_link(f, src, d->via, 0);
 	if (up == C4_NONE)
-		return C4_NONE;
+		return;
 	meet(a, up);
 	if (same_pod(f, src, dst))
-		meet(a, link_between(f, d->via, dst));
+		meet(a, c4_fabric_link(f, d->via, dst, 0));
 	a->switches[d->via].answers = true;
 	note_turn(a, d, src);
 	p = d->drawn && a->switches[src].by_port ? pair_of(a, src, dst) : NULL;
 	if (p)
 		expect(a, p, rates, d->via);
-	return up;
 }
 
 float c4_absence_dry(const struct c4_absence *a, uint32_t link)
@@ -277,7 +254,7 @@ static bool spine_dry(const struct search *s, uint32_t spine)
 	for (uint32_t i = f->link_at[spine]; i < f->link_at[spine + 1]; i++) {
 		uint32_t link = f->link_of[i];
 		const struct link_state *x = &s->a->links[link];
-		bool leaf = f->switches[other_end(f, link, spine)].tier == C4_LEAF;
+		bool leaf = f->switches[f->links[link].a].tier == C4_LEAF;
 
 		if (leaf && s->rates[link] > 0 && (x->met || x->dry > 0) && !is_dry(s, link))
 			return false;

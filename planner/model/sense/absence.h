@@ -54,11 +54,10 @@ struct c4_absence_found {
 struct c4_absence *c4_absence_new(const struct c4_fabric *f);
 void c4_absence_free(struct c4_absence *a);
 
-/* Takes one observation; rates: per link, those that carry nothing are not expected to be met.
- * Returns the link that was met, or C4_NONE. */
-uint32_t c4_absence_note(struct c4_absence *a, const float *rates, const struct c4_absence_draw *d);
+/* Takes one observation; rates: per link, those that carry nothing are not expected to be met. */
+void c4_absence_note(struct c4_absence *a, const float *rates, const struct c4_absence_draw *d);
 
-/* What is gone now and carries something by rates: into found[C4_ABSENCE_FOUND_MAX]; their number. */
+/* What is gone now and carries something by rates, into found[C4_ABSENCE_FOUND_MAX]; how many. */
 uint32_t c4_absence_find(struct c4_absence *a, const float *rates, struct c4_absence_found *found);
 
 /* Draws since it was last met, of those that were expected to. */
