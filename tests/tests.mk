@@ -81,13 +81,13 @@ $(B)/unit/test_gpu $(B)/unit/test_agent_devices: | $(FAKE)
 
 # In a program that has the routing hook built in, its calls are ours as if it were preloaded. The
 # other programs must not have it: they connect for themselves.
-$(addprefix $(B)/unit/test_route_,attach rtable tcp verbs) $(B)/fuzz/fuzz_rtable \
+$(addprefix $(B)/unit/test_route_,attach rtable tcp tell verbs) $(B)/fuzz/fuzz_rtable \
 $(B)/bench/route_connect: $(B)/ar/libroute.a
 $(B)/unit/test_route_rtable $(B)/fuzz/fuzz_rtable: ARCHIVES += $(B)/ar/libroute.a
 # Whole, lest a sanitizer's own connect() is found first.
 ROUTE_WHOLE := -Wl,--whole-archive $(B)/ar/libroute.a -Wl,--no-whole-archive \
 	$(B)/ar/libhook.a $(B)/ar/libbase.a
-$(addprefix $(B)/unit/test_route_,attach tcp verbs): BESIDE = $(ROUTE_WHOLE)
+$(addprefix $(B)/unit/test_route_,attach tcp tell verbs): BESIDE = $(ROUTE_WHOLE)
 $(B)/bench/route_connect: ALL_LIBS += $(ROUTE_WHOLE)
 # A verbs library without devices, mlx5's addition to it, and two libraries that ask for each
 # other's symbols.
@@ -101,7 +101,7 @@ $(ROUTE_FAKE):
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fsanitize%,$(CFLAGS)) -shared -Wl,-soname,$(@F) \
 		-Wl,--version-script=tests/route/fake.map -DWHO='"$(basename $(@F))"' -o $@ $(filter %.c,$^)
-$(B)/unit/test_route_verbs: $(ROUTE_FAKE)
+$(B)/unit/test_route_tell $(B)/unit/test_route_verbs: $(ROUTE_FAKE)
 $(B)/unit/test_route_verbs: BESIDE = $(ROUTE_WHOLE) -Wl,--no-as-needed -L$(B)/route -l:libfirst.so -l:libsecond.so \
 	-Wl,-rpath,'$$ORIGIN/../route'
 
