@@ -86,7 +86,7 @@ PORTS = itertools.cycle(range(16384 + os.getpid() % 64 * 256, 16384 + os.getpid(
 
 
 def free_port():
-    for port in PORTS:
+    for port in itertools.islice(PORTS, 256):
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -94,6 +94,7 @@ def free_port():
             except OSError:
                 continue
             return port
+    raise OSError("no free port among this process's own")
 
 
 def parse_time(text):
