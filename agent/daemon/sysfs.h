@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The first line of DIR/NAME, cut to size - 1 bytes; "" and false: there is none, or it is empty. */
+/* The first line of DIR/NAME, cut to size - 1 bytes; "" and false: none, or it is empty. */
 bool c4_sysfs_line(const char *dir, const char *name, char *text, size_t size);
 
 #endif

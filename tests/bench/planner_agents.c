@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * planner_agents [--quick] [HOSTS]: what a planner costs on the loop's thread when HOSTS agents report
- * once a second: each has FLOWS connections to other hosts, half of them planned, and looks for
- * ports (PROBES draws) now and then. Reports are made as they come, which is not measured; taking
+ * planner_agents [--quick] [HOSTS]: what a planner costs on the loop's thread when HOSTS agents
+ * report once a second: each has FLOWS connections to other hosts, half of them planned, and looks
+ * for ports (PROBES draws) now and then. Reports are made as they come, which is not measured; taking
  * them, answering, and the tick are. One JSON line per number.
  */
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Links that random ports do not meet any more: each rule with what it finds and what it must not. */
+/* Links that random ports do not meet any more: each rule, what it finds and what it must not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

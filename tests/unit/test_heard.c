@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The collector's word on pairs of hosts: which links the plan then takes to be weak, and which not. */
+/* The collector's word on pairs of hosts: which links are planned as weak then, and which not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

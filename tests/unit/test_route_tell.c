@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* What the agent hears of queue pairs, planned or not, and how those join a plan that comes later. */
+/* What the agent hears of queue pairs, planned or not, and how they join a plan made later. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
