@@ -12,6 +12,15 @@ int ibv_modify_qp(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask);
 int ibv_destroy_qp(struct c4_ibv_qp *qp);
 int ibv_query_gid(struct c4_ibv_context *c, uint8_t port, int index, uint8_t *gid);
 
+static int drains(struct fake_verbs *f)
+{
+	uint32_t left = __atomic_load_n(&f->draining, __ATOMIC_RELAXED);
+
+	if (left && left != FAKE_FOR_EVER)
+		__atomic_fetch_sub(&f->draining, 1, __ATOMIC_RELAXED);
+	return left != 0;
+}
+
 static int judge(const struct c4_ibv_qp *qp, const struct c4_ibv_attr *attr, int mask)
 {
 	struct fake_verbs *f = &fake_verbs;
@@ -24,12 +33,7 @@ static int judge(const struct c4_ibv_qp *qp, const struct c4_ibv_attr *attr, int
 		return f->refuse_av || qp->state != C4_IBV_SQD ? EINVAL : 0;
 	if (attr->state == C4_IBV_SQD)
 		return f->refuse_sqd || qp->state != C4_IBV_RTS ? EOPNOTSUPP : 0;
-	if (attr->state == C4_IBV_RTS && qp->state == C4_IBV_SQD &&
-	    __atomic_load_n(&f->draining, __ATOMIC_RELAXED)) {
-		__atomic_fetch_sub(&f->draining, 1, __ATOMIC_RELAXED);
-		return EINVAL;
-	}
-	return 0;
+	return attr->state == C4_IBV_RTS && qp->state == C4_IBV_SQD && drains(f) ? EINVAL : 0;
 }
 
 int ibv_modify_qp(struct c4_ibv_qp *qp, struct c4_ibv_attr *attr, int mask)

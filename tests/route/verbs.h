@@ -10,7 +10,8 @@
 
 #include "agent/route/ibv.h"
 
-#define FAKE_CALLS 64
+#define FAKE_CALLS    64
+#define FAKE_FOR_EVER UINT32_MAX
 
 struct fake_call {
 	struct c4_ibv_qp *qp;
@@ -26,7 +27,7 @@ struct fake_verbs {
 	struct c4_ibv_qp *guarded;
 	uint32_t crossed;  /* atomic: `guarded` was used by two at a time, or after its end */
 	uint32_t hold_us;  /* how long ibv_modify_qp takes */
-	uint32_t draining; /* atomic: so many times RTS is refused in SQD */
+	uint32_t draining; /* atomic: so many times RTS is refused in SQD, or FAKE_FOR_EVER */
 	int refuse_label;  /* INIT to RTR with any label */
 	int refuse_sqd;	   /* the device cannot pause */
 	int refuse_av;	   /* … or not change the address then */

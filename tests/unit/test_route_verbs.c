@@ -272,6 +272,30 @@ static void test_long_drain(void **state)
 	destroy(&qp);
 }
 
+/* Many on a path that swallows all: the last one is not kept until each of the others has drained. */
+static void test_many_drain(void **state)
+{
+	enum { MANY = 32, PATIENCE_MS = 20 };
+	static struct c4_ibv_qp qp[MANY];
+	uint64_t began;
+
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		qp[i] = make_qp();
+		connect_qp(&qp[i]), start_qp(&qp[i]);
+	}
+	__atomic_store_n(&fake->draining, FAKE_FOR_EVER, __ATOMIC_RELAXED);
+	began = c4_mono_ns();
+	move_slot(0, MOVED), move_slot(1, MOVED + 10);
+	assert_true(comes_true(moved, MANY));
+	assert_true(c4_mono_ns() - began < MANY * PATIENCE_MS * MS / 2);
+	__atomic_store_n(&fake->draining, 0, __ATOMIC_RELAXED);
+	for (int i = 0; i < MANY; i++) {
+		assert_true(comes_true(runs_again, (uintptr_t)&qp[i]));
+		destroy(&qp[i]);
+	}
+}
+
 /* Soft-RoCE has to be told to look at its queue again; others must not be. */
 static void test_doorbell(void **state)
 {
@@ -398,6 +422,7 @@ int main(void)
 		TEST(test_moves_that_can_wait),
 		TEST(test_device_refuses),
 		TEST(test_long_drain),
+		TEST(test_many_drain),
 		TEST(test_doorbell),
 		TEST(test_move_by_mlx5),
 		TEST(test_destroyed_while_moved),
