@@ -23,7 +23,8 @@ struct net {
 	float rates[64];
 	bool cut[64];	 /* per link: routing has withdrawn it */
 	bool silent[16]; /* per switch: it does not answer */
-	bool by_address; /* leaves hash addresses only */
+	bool by_address; /* leaves hash addresses only, none of leaf 1 to spine 2 */
+	bool by_rate;	 /* links to spine 3 carry a tenth, and get as much less */
 	uint64_t random;
 	struct c4_absence_found found[C4_ABSENCE_FOUND_MAX];
 };
@@ -85,6 +86,13 @@ static uint32_t roll(struct net *n)
 	return (uint32_t)(n->random >> 33);
 }
 
+static uint32_t choose_by_address(uint32_t src, uint32_t dst)
+{
+	uint32_t spine = (src * 7 + dst) % SPINES;
+
+	return spine == 2 && (src / 2 == 1 || dst / 2 == 1) ? 3 : spine;
+}
+
 /* What the leaf of src sends to dst goes over one of the spines that routing leaves. */
 static uint32_t choose(struct net *n, uint32_t src, uint32_t dst)
 {
@@ -97,18 +105,32 @@ static uint32_t choose(struct net *n, uint32_t src, uint32_t dst)
 			live[count++] = s;
 	}
 	assert_true(count);
-	return live[(n->by_address ? src * 7 + dst : roll(n)) % count];
+	if (n->by_address)
+		return choose_by_address(src, dst);
+	if (n->by_rate)
+		return live[roll(n) % 31 ? roll(n) % 3 : 3];
+	return live[roll(n) % count];
 }
 
-static void draw_one(struct net *n, uint32_t src, uint32_t dst, bool drawn)
+static void note(struct net *n, uint32_t src, uint32_t dst, uint32_t spine, bool drawn)
 {
-	uint32_t via = named(n, "spine", choose(n, src, dst));
+	uint32_t via = named(n, "spine", spine);
 	const struct c4_absence_draw d = {.src = n->f.hosts[src].nic,
 					  .dst = n->f.hosts[dst].nic,
 					  .via = n->silent[via] ? C4_NONE : via,
 					  .drawn = drawn};
 
 	c4_absence_note(n->a, n->rates, &d);
+}
+
+static void draw_over(struct net *n, uint32_t src, uint32_t dst, uint32_t spine)
+{
+	note(n, src, dst, spine, true);
+}
+
+static void draw_one(struct net *n, uint32_t src, uint32_t dst, bool drawn)
+{
+	note(n, src, dst, choose(n, src, dst), drawn);
 }
 
 /* So many draws from each host of the first leaves to each of the others there. */
@@ -212,8 +234,37 @@ static void test_spine_that_died(void **state)
 	draw(n, 4, 8);
 	count = find(n);
 	assert_int_equal(count, 4);
-	for (uint32_t leaf = 0; leaf < 4; leaf++)
+	for (uint32_t leaf = 0; leaf < 4; leaf++) {
 		assert_true(found(n, count, link_of(n, leaf, 3)));
+		assert_false(n->found[leaf].certain);
+	}
+}
+
+/* What is planned as dead already is not found again. */
+static void test_spine_that_died_link_by_link(void **state)
+{
+	struct net *n = *state;
+
+	draw(n, 4, 4);
+	n->cut[link_of(n, 0, 3)] = true;
+	draw(n, 4, 8);
+	assert_int_equal(find(n), 1);
+	n->rates[link_of(n, 0, 3)] = 0;
+	for (uint32_t leaf = 1; leaf < 4; leaf++)
+		n->cut[link_of(n, leaf, 3)] = true;
+	draw(n, 4, 8);
+	assert_int_equal(find(n), 3);
+}
+
+/* Routing uses it from the beginning as little as if it were not there. */
+static void test_spine_that_never_was(void **state)
+{
+	struct net *n = *state;
+
+	for (uint32_t leaf = 0; leaf < 4; leaf++)
+		n->cut[link_of(n, leaf, 3)] = true;
+	draw(n, 4, 12);
+	assert_int_equal(find(n), 4);
 	assert_false(n->found[0].certain);
 }
 
@@ -275,28 +326,67 @@ static void test_link_that_was_never_met(void **state)
 	assert_false(n->found[0].certain);
 }
 
+/* The spine has another address on this side, that nobody knows: draws are lost there. */
 static void test_answers_of_a_stranger(void **state)
 {
 	struct net *n = *state;
 	uint32_t spine = named(n, "spine", 2);
 
-	for (int i = 0; i < 100; i++) {
-		draw(n, 4, 1);
-		n->silent[spine] = true; /* as seen from leaf 1: an address nobody knows */
-		for (int k = 0; k < 24; k++)
-			draw_one(n, 2, 4, true);
+	for (int i = 0; i < 500; i++) {
+		n->silent[spine] = true;
+		draw_one(n, 2, 4, true);
 		n->silent[spine] = false;
+		draw_one(n, 4, 6, true);
+		draw_one(n, 6, 4, true);
 	}
+	assert_true(c4_absence_dry(n->a, link_of(n, 1, 2)) >= C4_ABSENCE_DRAWS);
 	assert_int_equal(find(n), 0);
+}
+
+/* Few draws between two leaves are no evidence for what they have not met. */
+static void test_few_draws_say_nothing(void **state)
+{
+	struct net *n = *state;
+	uint32_t count;
+
+	draw(n, 4, 10);
+	for (uint32_t src = 0; src < 8; src++)
+		for (uint32_t dst = 0; dst < 8; dst++)
+			if (src / 2 != dst / 2)
+				draw_over(n, src, dst, 2);
+	n->cut[link_of(n, 0, 2)] = true;
+	draw(n, 2, 10); /* leaf 1's link to spine 2 may be it as well */
+	draw_over(n, 4, 2, 0);
+	count = find(n);
+	assert_int_equal(count, 2);
+	assert_false(n->found[0].certain || n->found[1].certain);
+}
+
+/* What carries less is met less where switches share by rate. */
+static void test_share_by_rate(void **state)
+{
+	struct net *n = *state;
+
+	n->by_rate = true;
+	for (uint32_t leaf = 0; leaf < 4; leaf++)
+		n->rates[link_of(n, leaf, 3)] = 40;
+	for (int i = 0; i < 500; i++) {
+		draw(n, 4, 1);
+		assert_int_equal(find(n), 0);
+	}
+	n->cut[link_of(n, 0, 3)] = true;
+	n->by_rate = false; /* three live ones are left for leaf 0 */
+	draw(n, 4, 40);
+	assert_int_equal(find(n), 1);
+	assert_int_equal(n->found[0].link, link_of(n, 0, 3));
 }
 
 static void test_pods(void **state)
 {
-	struct net *n = *state;
 	struct net p;
 	uint32_t link;
 
-	(void)n;
+	(void)state;
 	make(&p, (struct c4_clos){.leaves = 4, .spines = 2, .pods = 2, .cores = 2});
 	link = link_of(&p, 0, 1);
 	draw(&p, 4, 10);
@@ -320,12 +410,16 @@ int main(void)
 		T(test_planned_ports_are_no_draws),
 		T(test_two_leaves),
 		T(test_spine_that_died),
+		T(test_spine_that_died_link_by_link),
+		T(test_spine_that_never_was),
 		T(test_two_links),
 		T(test_hash_of_addresses),
 		T(test_silent_spine),
 		T(test_black_hole),
 		T(test_link_that_was_never_met),
 		T(test_answers_of_a_stranger),
+		T(test_few_draws_say_nothing),
+		T(test_share_by_rate),
 		T(test_pods),
 	};
 

@@ -31,7 +31,6 @@ struct link_state {
 };
 
 struct switch_state {
-	bool answers; /* a spine: it was met */
 	bool by_port; /* a leaf: source ports choose */
 	float lost;   /* a leaf: draws that nobody answered */
 };
@@ -197,9 +196,7 @@ void c4_absence_note(struct c4_absence *a, const float *rates, const struct c4_a
 	if (up == C4_NONE)
 		return;
 	meet(a, up);
-	if (same_pod(f, src, dst))
-		meet(a, c4_fabric_link(f, d->via, dst, 0));
-	a->switches[d->via].answers = true;
+	meet(a, c4_fabric_link(f, d->via, dst, 0)); /* none into another pod */
 	note_turn(a, d, src);
 	p = d->drawn && a->switches[src].by_port ? pair_of(a, src, dst) : NULL;
 	if (p)
@@ -233,7 +230,7 @@ static bool is_dry(const struct search *s, uint32_t link)
 	const struct c4_link *l = &s->a->f->links[link];
 	const struct link_state *x = &s->a->links[link];
 
-	if (x->dry < C4_ABSENCE_DRAWS || s->rates[link] <= 0 || !s->a->switches[l->b].answers)
+	if (x->dry < C4_ABSENCE_DRAWS || s->rates[link] <= 0)
 		return false;
 	return x->ever || s->a->switches[l->a].lost < x->dry * LOST;
 }
