@@ -143,6 +143,24 @@ static void draw(struct net *n, uint32_t leaves, uint32_t times)
 					draw_one(n, src, dst, true);
 }
 
+/* … between the hosts of one leaf and those of the first leaves only. */
+static void draw_at(struct net *n, uint32_t leaf, uint32_t leaves, uint32_t times)
+{
+	for (uint32_t t = 0; t < times; t++)
+		for (uint32_t at = 2 * leaf; at < 2 * leaf + 2; at++)
+			for (uint32_t other = 0; other < 2 * leaves; other++)
+				if (other / 2 != leaf) {
+					draw_one(n, at, other, true);
+					draw_one(n, other, at, true);
+				}
+}
+
+static void cut_spine(struct net *n, uint32_t spine)
+{
+	for (uint32_t leaf = 0; leaf < 4; leaf++)
+		n->cut[link_of(n, leaf, spine)] = true;
+}
+
 static uint32_t find(struct net *n)
 {
 	return c4_absence_find(n->a, n->rates, n->found);
@@ -229,8 +247,7 @@ static void test_spine_that_died(void **state)
 	uint32_t count;
 
 	draw(n, 4, 4);
-	for (uint32_t leaf = 0; leaf < 4; leaf++)
-		n->cut[link_of(n, leaf, 3)] = true;
+	cut_spine(n, 3);
 	draw(n, 4, 8);
 	count = find(n);
 	assert_int_equal(count, 4);
@@ -238,6 +255,18 @@ static void test_spine_that_died(void **state)
 		assert_true(found(n, count, link_of(n, leaf, 3)));
 		assert_false(n->found[leaf].certain);
 	}
+}
+
+/* Only one leaf looks: the spine explains what it does not meet as well as its own link does. */
+static void test_spine_that_died_for_one_leaf(void **state)
+{
+	struct net *n = *state;
+
+	draw(n, 3, 4); /* of the last leaf nothing is known */
+	cut_spine(n, 3);
+	draw_at(n, 0, 3, 12);
+	assert_int_equal(find(n), 3);
+	assert_false(n->found[0].certain || n->found[1].certain || n->found[2].certain);
 }
 
 /* What is planned as dead already is not found again. */
@@ -250,10 +279,10 @@ static void test_spine_that_died_link_by_link(void **state)
 	draw(n, 4, 8);
 	assert_int_equal(find(n), 1);
 	n->rates[link_of(n, 0, 3)] = 0;
-	for (uint32_t leaf = 1; leaf < 4; leaf++)
-		n->cut[link_of(n, leaf, 3)] = true;
-	draw(n, 4, 8);
+	cut_spine(n, 3);
+	draw_at(n, 1, 4, 12);
 	assert_int_equal(find(n), 3);
+	assert_false(n->found[0].certain || n->found[1].certain || n->found[2].certain);
 }
 
 /* Routing uses it from the beginning as little as if it were not there. */
@@ -261,8 +290,7 @@ static void test_spine_that_never_was(void **state)
 {
 	struct net *n = *state;
 
-	for (uint32_t leaf = 0; leaf < 4; leaf++)
-		n->cut[link_of(n, leaf, 3)] = true;
+	cut_spine(n, 3);
 	draw(n, 4, 12);
 	assert_int_equal(find(n), 4);
 	assert_false(n->found[0].certain);
@@ -349,17 +377,22 @@ static void test_few_draws_say_nothing(void **state)
 	struct net *n = *state;
 	uint32_t count;
 
-	draw(n, 4, 10);
-	for (uint32_t src = 0; src < 8; src++)
-		for (uint32_t dst = 0; dst < 8; dst++)
-			if (src / 2 != dst / 2)
-				draw_over(n, src, dst, 2);
+	draw(n, 2, 10);
+	for (uint32_t i = 0; i < 6; i++)
+		draw_over(n, 4, 2, i % 2); /* by port */
+	draw_over(n, 4, 2, 2);
 	n->cut[link_of(n, 0, 2)] = true;
 	draw(n, 2, 10); /* leaf 1's link to spine 2 may be it as well */
-	draw_over(n, 4, 2, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		draw_over(n, 4, 2, i % 2);
 	count = find(n);
 	assert_int_equal(count, 2);
 	assert_false(n->found[0].certain || n->found[1].certain);
+	draw_over(n, 4, 2, 1); /* the fourth, of four ways */
+	draw_over(n, 4, 2, 0);
+	draw_over(n, 4, 2, 1);
+	assert_int_equal(find(n), 1);
+	assert_int_equal(n->found[0].link, link_of(n, 1, 2));
 }
 
 /* What carries less is met less where switches share by rate. */
@@ -379,6 +412,54 @@ static void test_share_by_rate(void **state)
 	draw(n, 4, 40);
 	assert_int_equal(find(n), 1);
 	assert_int_equal(n->found[0].link, link_of(n, 0, 3));
+}
+
+/* … and what carries more is not met more where they do not. */
+static void test_share_alike(void **state)
+{
+	struct net *n = *state;
+
+	for (uint32_t leaf = 0; leaf < 4; leaf++)
+		for (uint32_t spine = 1; spine < SPINES; spine++)
+			n->rates[link_of(n, leaf, spine)] = 40;
+	for (int i = 0; i < 500; i++) {
+		draw(n, 4, 1);
+		assert_int_equal(find(n), 0);
+	}
+}
+
+static void double_links(struct net *n)
+{
+	for (uint32_t i = 0, all = n->f.n_links; i < all; i++) {
+		const struct c4_link l = n->f.links[i];
+
+		assert_true(c4_fabric_join(&n->f, l.a, l.b, 400, 400, NULL) >= 0);
+		n->rates[all + i] = 400;
+	}
+	assert_int_equal(c4_fabric_finish(&n->f, NULL), 0);
+	n->a = c4_absence_new(&n->f);
+	assert_non_null(n->a);
+}
+
+/* They are one: which of them a draw went over nobody sees. */
+static void test_parallel_links(void **state)
+{
+	struct net p;
+	uint32_t link;
+
+	(void)state;
+	make(&p, (struct c4_clos){.leaves = 4, .spines = SPINES});
+	c4_absence_free(p.a);
+	double_links(&p);
+	draw(&p, 4, 40);
+	assert_int_equal(find(&p), 0);
+	link = link_of(&p, 1, 2);
+	p.cut[link] = true;
+	draw(&p, 4, 8);
+	assert_int_equal(find(&p), 1);
+	assert_int_equal(p.found[0].link, link);
+	c4_absence_free(p.a);
+	c4_fabric_release(&p.f);
 }
 
 static void test_pods(void **state)
@@ -410,6 +491,7 @@ int main(void)
 		T(test_planned_ports_are_no_draws),
 		T(test_two_leaves),
 		T(test_spine_that_died),
+		T(test_spine_that_died_for_one_leaf),
 		T(test_spine_that_died_link_by_link),
 		T(test_spine_that_never_was),
 		T(test_two_links),
@@ -420,6 +502,8 @@ int main(void)
 		T(test_answers_of_a_stranger),
 		T(test_few_draws_say_nothing),
 		T(test_share_by_rate),
+		T(test_share_alike),
+		T(test_parallel_links),
 		T(test_pods),
 	};
 

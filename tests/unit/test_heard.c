@@ -266,6 +266,20 @@ static void test_nearly_well_is_not_well(void **state)
 	assert_int_equal(suspect(s, 1, 1)->alike, 0); /* what is left */
 }
 
+/* Where what is slow is hardly so, what others vary by is still well. */
+static void test_noise_is_well(void **state)
+{
+	struct scene *s = *state;
+
+	queue_pair(s, 0, 2, 1);
+	queue_pair(s, 0, 4, 1);
+	say(s, 0, 2, 1.35);
+	say(s, 0, 4, 1.12)->accused = false;
+	listen_to(s);
+	assert_int_equal(s->suspects.n, 1);
+	assert_non_null(suspect(s, 1, 1));
+}
+
 static void test_unknown_ways_accuse_nobody(void **state)
 {
 	struct scene *s = *state;
@@ -279,6 +293,7 @@ static void test_unknown_ways_accuse_nobody(void **state)
 	assert_int_equal(s->heard.n, 2);
 	assert_int_equal(s->heard.v[0].state, C4_HEARD_UNSEEN);
 	assert_int_equal(s->heard.v[1].state, C4_HEARD_UNSEEN);
+	assert_int_equal(s->suspects.watches.n, 1); /* it is looked for */
 }
 
 static void test_slow_without_an_incident(void **state)
@@ -321,6 +336,10 @@ static void test_rails_are_apart(void **state)
 	x->src_rail = x->dst_rail = 1;
 	x = say(s, 0, 2, 1);
 	x->src_rail = x->dst_rail = 0;
+	connect_by(s, 4, 6, 0, 2, 17);
+	x = say(s, 4, 6, 4); /* none of its connections is known */
+	x->src_rail = 0;
+	x->dst_rail = 1;
 	listen_to(s);
 	assert_int_equal(s->suspects.n, 2);
 	for (uint32_t i = 0; i < 2; i++)
@@ -339,6 +358,19 @@ static void test_congestion_is_not_named(void **state)
 	assert_int_equal(s->suspects.n, 1);
 	assert_true(suspect(s, 0, 1)->shared);
 	assert_int_equal(suspect(s, 0, 1)->state, C4_SUSPECT_SLOW);
+}
+
+/* One of the pairs is slow for no reason of others. */
+static void test_congestion_for_some_is_named(void **state)
+{
+	struct scene *s = *state;
+
+	queue_pair(s, 0, 2, 1);
+	queue_pair(s, 1, 4, 1);
+	say(s, 0, 2, 3);
+	say(s, 1, 4, 3)->shared = true;
+	listen_to(s);
+	assert_false(suspect(s, 0, 1)->shared);
 }
 
 /* A connection of unknown way may be what makes the link slow: it is left, but not named. */
@@ -421,6 +453,26 @@ static void test_slow_ends_take_no_link_after_the_other(void **state)
 	assert_int_equal(s->heard.n, 0);
 }
 
+/* It goes back and leaves again: the time it is given begins anew. */
+static void test_left_twice(void **state)
+{
+	struct scene *s = *state;
+
+	queue_pair(s, 0, 2, 1);
+	say(s, 0, 2, 4);
+	listen_to(s);
+	move(s, 0, 2, 2);
+	say_for(s, 0, 2, 4, 15);
+	move(s, 0, 2, 1);
+	say_for(s, 0, 2, 4, 2);
+	assert_int_equal(s->heard.v[0].state, C4_HEARD_ACCUSES);
+	move(s, 0, 2, 2);
+	say_for(s, 0, 2, 4, 15);
+	assert_int_equal(s->heard.v[0].state, C4_HEARD_LEFT);
+	say_for(s, 0, 2, 4, 10);
+	assert_int_equal(s->heard.v[0].state, C4_HEARD_ENDS);
+}
+
 /* The other way is fast: the links stay weak until their time is over. */
 static void test_well_after_a_move(void **state)
 {
@@ -456,7 +508,8 @@ static void test_others_word_stands(void **state)
 		s->now_ns += S;
 		s->r.n = 0;
 		say(s, 0, 2, 4);
-		say(s, 1, 4, 4);
+		if (i < 15) /* then it has nothing new to say */
+			say(s, 1, 4, 4);
 		listen_to(s);
 	}
 	assert_int_equal(s->heard.v[0].state, C4_HEARD_ENDS);
@@ -493,14 +546,17 @@ int main(void)
 		T(test_doubt_is_not_planned_with),
 		T(test_rate_of_a_link_of_two_ways),
 		T(test_nearly_well_is_not_well),
+		T(test_noise_is_well),
 		T(test_unknown_ways_accuse_nobody),
 		T(test_slow_without_an_incident),
 		T(test_rdma_before_tcp),
 		T(test_rails_are_apart),
 		T(test_congestion_is_not_named),
+		T(test_congestion_for_some_is_named),
 		T(test_stray_may_explain_it),
 		T(test_own_traffic_explains_nothing),
 		T(test_slow_ends_take_no_link_after_the_other),
+		T(test_left_twice),
 		T(test_well_after_a_move),
 		T(test_others_word_stands),
 		T(test_accused_pairs_are_bounded),

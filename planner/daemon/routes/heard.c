@@ -307,7 +307,7 @@ static bool is_well(const struct rated *x, const struct c4_rating *r, float exce
 {
 	float most = fmaxf(excess * WELL_SHARE, (C4_RATING_SLOW - 1) / 2);
 
-	return x->ways && !x->hidden && r->slow - 1 <= most / (float)x->ways;
+	return x->ways && r->slow - 1 <= most / (float)x->ways;
 }
 
 static void give_words(struct work *w)
