@@ -334,11 +334,14 @@ static char root[64];
 static struct c4_rdmaports before, now;
 static struct c4_locals locals = {.address = {A, C}, .n = 2};
 
+static uint64_t late_ns; /* so long after the reading they are looked at */
+
 static int setup_sysfs(void **state)
 {
 	(void)state;
 	setup(state);
-	before = now = (struct c4_rdmaports){0};
+	before = now = (struct c4_rdmaports){.read_ns = 100 * S};
+	late_ns = 0;
 	snprintf(root, sizeof root, "/tmp/c4-ports.XXXXXX");
 	if (!mkdtemp(root))
 		return -1;
@@ -374,7 +377,7 @@ static uint64_t carried(uint32_t src, uint16_t sport, const struct c4_flow *tcp,
 					 .now = &now,
 					 .tcp = tcp,
 					 .ntcp = ntcp,
-					 .now_ns = now.read_ns,
+					 .now_ns = now.read_ns + late_ns,
 					 .interval_ns = S};
 	struct c4_qpshare share;
 
@@ -445,8 +448,18 @@ static void test_counters_that_say_nothing(void **state)
 	sysfs_put(root, counter, "2000");
 	read_again();
 	assert_int_equal(carried(A, 50000, NULL, 0), 4000);
+	late_ns = 2 * C4_QPSHARE_OLD_NS;
+	assert_int_equal(carried(A, 50000, NULL, 0), 0);
+	late_ns = 0;
 	before.read_ns -= 2 * C4_QPSHARE_OLD_NS;
 	assert_int_equal(carried(A, 50000, NULL, 0), 0);
+	unlink(path); /* its interface counts instead, and has for long */
+	sysfs_put(root, "class/net/eth0/statistics/tx_bytes", "9000000");
+	read_again();
+	assert_int_equal(carried(A, 50000, NULL, 0), 0);
+	sysfs_put(root, "class/net/eth0/statistics/tx_bytes", "9004000");
+	read_again();
+	assert_int_equal(carried(A, 50000, NULL, 0), 4000);
 }
 
 /* What else the interface carries is not theirs. */

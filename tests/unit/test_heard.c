@@ -247,6 +247,19 @@ static void test_rate_of_a_link_of_two_ways(void **state)
 	assert_true(suspect(s, 0, 1)->given_gbps < RATE / 5 * 1.01);
 }
 
+/* Its data goes over one connection; the others there are of another job. */
+static void test_rate_of_a_link_of_one_connection(void **state)
+{
+	struct scene *s = *state;
+
+	for (uint32_t i = 0; i < 3; i++)
+		queue_pair(s, 0, 2, 1);
+	say(s, 0, 2, 4);
+	listen_to(s);
+	assert_true(suspect(s, 0, 1)->given_gbps > RATE / 4 * 0.99);
+	assert_true(suspect(s, 0, 1)->given_gbps < RATE / 4 * 1.01);
+}
+
 /* A pair of several ways that is nearly well does not clear them. */
 static void test_nearly_well_is_not_well(void **state)
 {
@@ -545,6 +558,7 @@ int main(void)
 		T(test_two_links_of_one_way),
 		T(test_doubt_is_not_planned_with),
 		T(test_rate_of_a_link_of_two_ways),
+		T(test_rate_of_a_link_of_one_connection),
 		T(test_nearly_well_is_not_well),
 		T(test_noise_is_well),
 		T(test_unknown_ways_accuse_nobody),
