@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Bad input, dying daemons, full disks: a clear word or a counted drop, never a harmed job."""
 
+import contextlib
 import json
 import os
 import random
@@ -162,12 +163,20 @@ def test_segment_truncated_under_the_agent(start):
 # ---- dying daemons ---------------------------------------------------------------------------
 
 
+def stored(store, incident):
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        row = db.execute("select state from incidents where id = ?", (incident,)).fetchone()
+    return row and row[0]
+
+
 def test_confirmed_incidents_survive_the_collector(collector, start, tmp_path):
     store = str(tmp_path / "c4.db")
     process, url, address = collector(store)
     job = start(grid("--slow", "3:1.5:3", seconds=30), "--collector", address)
     before = until(lambda: [i for i in listed(url, "incidents") if i["state"] == "confirmed"], 25)
     assert before, job.said()
+    # People are told at once; the disk may take its time, but not much of it.
+    assert until(lambda: stored(store, before[0]["id"]) == "confirmed", 5)
     process.popen.kill()
     process.wait(5)
     _, url, _ = collector(store)
@@ -176,7 +185,7 @@ def test_confirmed_incidents_survive_the_collector(collector, start, tmp_path):
     again = next(i for i in after if i["id"] == before[0]["id"])
     assert again["culprit"]["ranks"] == [3] and again["confirmed"] == before[0]["confirmed"]
     # The agents come back by themselves, and the job has not noticed.
-    assert until(lambda: any(j["ranks_seen"] == 4 for j in listed(url, "jobs")), 10)
+    assert until(lambda: any(j["ranks_seen"] == 4 for j in listed(url, "jobs")), 20)
     assert job.wait(60) == 0
     assert named(job.incidents()) == {3}
 
