@@ -102,6 +102,12 @@ class Loop:
             found.setdefault((src, dst), []).append(spine)
         return found
 
+    def spines(self, pairs):
+        """The spines that are planned for these pairs. Others may be planned too: what carried
+        little, once, stays on a weak link as long as the link can bear it."""
+        return {spine for pair, spines in self.routes().items() if pair in pairs
+                for spine in spines}
+
     def incidents(self, kind=None):
         listed = self.get("/api/v1/incidents", COLLECTOR).get("incidents", [])
         return [i for i in listed if kind in (None, i["kind"])]
