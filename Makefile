@@ -14,14 +14,15 @@ SANITIZE ?=
 comma    := ,
 B        := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
 
-OPT      ?= -O2
+OPT      ?= $(if $(SANITIZE),-O1,-O2)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	    -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -I$(B)/gen
 CFLAGS   += -std=gnu11 $(OPT) -g -fPIC -fno-omit-frame-pointer $(WARN) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS  += -Wl,--as-needed
 ifneq ($(SANITIZE),)
-CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+# warnings are the plain build's to give: with checks in the code there are some that mean nothing
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -w
 LDFLAGS  += -fsanitize=$(SANITIZE)
 endif
 
