@@ -180,7 +180,7 @@ def test_nodes_have_names_and_no_way_out(bed):
     began = time.monotonic()
     with pytest.raises(Error):
         bed.call("h5", ["getent", "hosts", "example.org"])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # what a resolver waits for
     assert bed.call("h5", ["sh", "-c", "ls /sys/class/net"]).split() == ["eth0", "lo", "mgmt0"]
     with pytest.raises(Error):
         bed.run("h9", ["true"])
