@@ -97,7 +97,8 @@ def test_slow_transport(start, fault, kind, culprits):
     incidents = [i for i in job.incidents(kind) if i["state"] != "suspect"]
     assert len(incidents) == 1, job.report()["incidents"]
     assert set(incidents[0]["culprit"]["ranks"]) <= culprits, incidents
-    assert incidents[0]["detect_ms"] <= 8_000, incidents  # three windows of two seconds
+    # three windows of two seconds and a look; the budget for what is slow is 10 s
+    assert incidents[0]["detect_ms"] <= 10_000, incidents
     for other in ("slow-tx", "slow-rx", "slow-link", "slow-rank"):
         if other != kind:
             assert not [i for i in job.incidents(other) if i["state"] != "suspect"], incidents
