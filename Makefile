@@ -21,8 +21,7 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -I$(B)/gen
 CFLAGS   += -std=gnu11 $(OPT) -g -fPIC -fno-omit-frame-pointer $(WARN) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS  += -Wl,--as-needed
 ifneq ($(SANITIZE),)
-# warnings are the plain build's to give: with checks in the code there are some that mean nothing
-CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -w
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SANITIZE)
 endif
 

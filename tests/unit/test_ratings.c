@@ -126,7 +126,7 @@ static void test_jobs_with_slow_paths(void **state)
 	assert_int_equal(c4_ratings_jobs(w->ranks, jobs), -EINVAL);
 	assert_int_equal(c4_ratings_jobs(NULL, jobs), -EINVAL);
 	for (int i = 0; i < 40; i++) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof name, "j%d", i);
 		incident(w, name, "congestion", "confirmed", -1, -1);
